@@ -48,7 +48,7 @@
         (v)->count = (v)->capacity = 0;                                                            \
     } while (0)
 
-/* FOR_EACH (item, array, count): item points at each element of a plain array. */
+/* FOR_EACH (item, array, count): item points at each element; none where count <= 0. */
 #define FOR_EACH(item, array, n)                                                                   \
-    for (__typeof__(&(array)[0]) item = (array), item##_end_ = (array) + ((n) > 0 ? (n) : 0);      \
+    for (__typeof__(*(array)) *item = (array), *item##_end_ = (n) > 0 ? item + (n) : item;         \
          item < item##_end_; item++)
