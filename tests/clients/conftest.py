@@ -1,0 +1,100 @@
+"""One cluster for the whole session, shared by all client tests; topics and groups have unique names.
+
+Where it comes from, first that applies:
+  --bootstrap / BOOTSTRAP         a cluster that already runs (host:port,...)
+  MILLRACE_TEST_TARGET=kafka      a real Apache Kafka, to check the tests themselves
+  else                            three Millrace nodes by deploy/cluster
+"""
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from target import Target
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "lib" / "kafka"))
+
+from kafka_cluster import free_ports  # noqa: E402
+
+SETTINGS = {
+    "group.initial.rebalance.delay.ms": "0",
+    "group.min.session.timeout.ms": "1000",
+    "num.partitions": "4",
+    "default.replication.factor": "3",
+    "min.insync.replicas": "2",
+}
+
+
+def pytest_addoption(parser):
+    parser.addoption("--bootstrap", default=os.environ.get("BOOTSTRAP"))
+
+
+@pytest.fixture(scope="session")
+def kind():
+    return os.environ.get("MILLRACE_TEST_TARGET", "millrace")
+
+
+@pytest.fixture(scope="session")
+def bootstrap(request, kind, tmp_path_factory):
+    given = request.config.getoption("--bootstrap")
+    if given:
+        yield given
+        return
+    script = ROOT / ("tests/lib/kafka/cluster" if kind == "kafka" else "deploy/cluster")
+    folder = tmp_path_factory.mktemp("cluster")
+    command = [str(script), "--dir", str(folder / "state"), "--port", str(free_port_range())]
+    sets = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
+    try:
+        subprocess.run([*command, *sets, "up", "3"], check=True, timeout=180)
+        answer = subprocess.run([*command, "bootstrap"], check=True, capture_output=True, text=True)
+        yield answer.stdout.strip()
+    finally:
+        subprocess.run([*command, "down", "--wipe"], check=False, timeout=60)
+
+
+def free_port_range():
+    """A first port such that deploy/cluster's ports (p.. and p+1000..) are free now."""
+    for port in free_ports(50):
+        if port + 1010 > 65535:
+            continue
+        try:
+            for offset in (0, 1, 2, 3, 1000, 1001, 1002, 1003):
+                with socket.socket() as sock:
+                    sock.bind(("127.0.0.1", port + offset))
+            return port
+        except OSError:
+            continue
+    raise RuntimeError("no free ports")
+
+
+@pytest.fixture(scope="session")
+def target(bootstrap, kind):
+    with Target(bootstrap, kind) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def shared_topic(target):
+    """A topic of one partition and three replicas that any test may append to."""
+    return target.new_topic("shared")
+
+
+@pytest.fixture
+def topic(target):
+    return target.new_topic("topic")
+
+
+@pytest.fixture
+def group(target):
+    return target.unique("group")
+
+
+@pytest.fixture
+def admin(target):
+    """A connection to some broker, for this test alone."""
+    with target.connect() as conn:
+        yield conn
