@@ -22,8 +22,9 @@ struct quorum_voter {
 };
 
 struct quorum_status {
-    bool leader;       /* this node is the active controller (its barrier is applied) */
-    int32_t leader_id; /* node id of the Raft leader as far as known, -1 */
+    bool leader;              /* this node is the active controller (its barrier is applied) */
+    int32_t leader_id;        /* node id of the Raft leader as far as known, -1 */
+    char leader_address[280]; /* host:port of its CONTROLLER listener, \"\" if unknown */
     int64_t term;
     int64_t applied_index;
     bool formed; /* a cluster id is applied */
@@ -31,6 +32,11 @@ struct quorum_status {
 
 struct quorum_callbacks {
     void *arg;
+    /* QUORUM thread: somebody connected to the CONTROLLER port who does not speak the quorum's own
+     * protocol (its connections begin with the 4 bytes "MRQ1", looked at with MSG_PEEK; anything else is
+     * Kafka's protocol, whose first byte is 0): the broker takes the descriptor over, nothing was read
+     * from it. BrokerHello, SubmitCommands and Kafka's --bootstrap-controller tools come this way. */
+    void (*adopt)(void *arg, int fd);
     /* QUORUM thread: a new image was published (already readable by quorum_image()). */
     void (*published)(void *arg, struct image *img);
     /* QUORUM thread: leadership of the quorum or the known leader changed. */
