@@ -49,11 +49,24 @@ def bootstrap(request, kind, tmp_path_factory):
     command = [str(script), "--dir", str(folder / "state"), "--port", str(free_port_range())]
     sets = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     try:
-        subprocess.run([*command, *sets, "up", "3"], check=True, timeout=180)
-        answer = subprocess.run([*command, "bootstrap"], check=True, capture_output=True, text=True)
-        yield answer.stdout.strip()
+        ask(*command, *sets, "up", "3")
+        pids = [ask(*command, "pid", node) for node in "123"]
+        yield ask(*command, "bootstrap")
+        ended = [pid for pid in pids if not pathlib.Path(f"/proc/{pid}").exists()]
+        if ended or request.session.testsfailed:
+            for node in "123":
+                print(f"\n---- the end of node {node}'s log\n{ask(*command, 'logs', node)[-3000:]}")
+        assert not ended, "a node ended during the tests"
     finally:
         subprocess.run([*command, "down", "--wipe"], check=False, timeout=60)
+
+
+def ask(*command):
+    """What a command of the cluster script prints; its own words when it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
+    if done.returncode:
+        pytest.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}", returncode=1)
+    return done.stdout.strip()
 
 
 def free_port_range():

@@ -197,7 +197,7 @@ class Connection:
     def send_bytes(self, data):
         try:
             self.sock.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, TimeoutError):
             pass  # the read that follows tells
 
     def receive_frame(self):
