@@ -12,7 +12,8 @@
 /* One direction of an API. `message` points at the message's struct, of struct_size bytes. */
 struct api_message {
     size_t struct_size;
-    /* A decoder of this message takes at most growth times the frame's size from its arena. */
+    /* Set the arena's limit to growth times the frame's size: no valid message needs more, and a
+     * malformed one that claims more is refused with -ENOMEM. */
     size_t growth;
     void (*init)(void *message);
     int (*decode)(struct wire_reader *r, int16_t version, void *message);
