@@ -170,10 +170,17 @@ struct record_position {
     int64_t timestamp;
 };
 
-/* The first record with a timestamp of at least `timestamp`; -ENOENT when the batch has none. Other
- * errors and scratch as batch_body(). */
-int batch_find_timestamp(struct slice batch, int64_t timestamp, size_t limit_bytes,
-                         struct buffer *scratch, struct record_position *out) MUST_CHECK;
+/* What to look for: a record with at least this timestamp, at or behind this offset. */
+struct timestamp_query {
+    int64_t timestamp;
+    int64_t start_offset; /* the log's start, which may lie inside the batch; 0 for none */
+};
+
+/* The first record that answers the query; -ENOENT when the batch has none. Other errors and scratch
+ * as batch_body(). */
+int batch_find_timestamp(struct slice batch, const struct timestamp_query *query,
+                         size_t limit_bytes, struct buffer *scratch,
+                         struct record_position *out) MUST_CHECK;
 
 /* The first record that has the batch's largest timestamp; -ENOENT when it has no record. */
 int batch_find_max_timestamp(struct slice batch, size_t limit_bytes, struct buffer *scratch,
