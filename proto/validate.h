@@ -37,7 +37,7 @@ struct record_error {
 
 struct validated {
     struct slice batch;         /* the one batch; a torn tail behind it is cut off, as Kafka does */
-    struct batch_header header; /* as sent */
+    struct batch_header header; /* as sent; as it is in the log after validated_finish() */
     int64_t max_timestamp;      /* as it will be in the log; BATCH_NO_TIMESTAMP if none */
     int32_t max_timestamp_delta; /* offset delta of the first record that has it */
     bool rebuild;                /* another codec is due, or the offset deltas are not dense */
