@@ -1,0 +1,128 @@
+/* Network threads: a libevent loop and an inbox each. */
+#include "broker/net.h"
+
+#include <errno.h>
+#include <event2/thread.h>
+#include <semaphore.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/logging.h"
+
+struct net_call_message {
+    struct inbox_message message;
+    void (*fn)(void *arg);
+    void *arg;
+    sem_t *done;
+};
+
+static void inbox_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct net_thread *t = arg;
+    inbox_drain(&t->inbox);
+}
+
+static void net_run(void *arg)
+{
+    struct net_thread *t = arg;
+    event_base_loop(t->base, EVLOOP_NO_EXIT_ON_EMPTY);
+}
+
+static int thread_open(struct net_thread *t, int index)
+{
+    t->index = index;
+    list_init(&t->conns);
+    int rc = inbox_init(&t->inbox);
+    if (rc < 0)
+        return rc;
+    struct event_config *config = event_config_new();
+    event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    event_config_set_flag(config, EVENT_BASE_FLAG_PRECISE_TIMER);
+    t->base = event_base_new_with_config(config);
+    event_config_free(config);
+    if (t->base == NULL)
+        return -ENOMEM;
+    t->inbox_event =
+        event_new(t->base, inbox_fd(&t->inbox), EV_READ | EV_PERSIST, inbox_readable, t);
+    CHECK(t->inbox_event != NULL && event_add(t->inbox_event, NULL) == 0);
+    char name[16];
+    snprintf(name, sizeof(name), "net-%d", index);
+    rc = thread_start(&t->thread, &NET, name, net_run, t);
+    t->started = rc == 0;
+    return rc;
+}
+
+int net_start(struct net *net, int count)
+{
+    net->threads = mem_zalloc((size_t)count * sizeof(*net->threads));
+    net->count = count;
+    for (int i = 0; i < count; i++) {
+        int rc = thread_open(&net->threads[i], i);
+        if (rc < 0) {
+            LOG_ERROR("cannot start a network thread", "error=\"%s\"", strerror(-rc));
+            return rc;
+        }
+    }
+    return 0;
+}
+
+static void loop_break(void *arg)
+{
+    struct net_thread *t = arg;
+    event_base_loopbreak(t->base);
+}
+
+void net_stop(struct net *net)
+{
+    for (int i = 0; i < net->count; i++) {
+        struct net_thread *t = &net->threads[i];
+        if (!t->started)
+            continue;
+        net_call(t, loop_break, t);
+        pthread_join(t->thread, NULL);
+        thread_set_role(&NET); /* its loop is over: what is left in the inbox is ours to run */
+        inbox_close(&t->inbox);
+        inbox_drain(&t->inbox);
+        event_free(t->inbox_event);
+        event_base_free(t->base);
+        inbox_deinit(&t->inbox);
+    }
+    free(net->threads);
+    *net = (struct net){0};
+}
+
+void net_post(struct net_thread *thread, struct inbox_message *message)
+{
+    inbox_post(&thread->inbox, message);
+}
+
+static void call_run(struct inbox_message *message)
+{
+    struct net_call_message *call = CONTAINER_OF(message, struct net_call_message, message);
+    call->fn(call->arg);
+    if (call->done != NULL)
+        sem_post(call->done);
+    else
+        free(call);
+}
+
+void net_call(struct net_thread *thread, void (*fn)(void *arg), void *arg)
+{
+    struct net_call_message *call = mem_zalloc(sizeof(*call));
+    *call = (struct net_call_message){.message.run = call_run, .fn = fn, .arg = arg};
+    if (!inbox_post(&thread->inbox, &call->message))
+        free(call);
+}
+
+void net_call_wait(struct net_thread *thread, void (*fn)(void *arg), void *arg)
+{
+    sem_t done;
+    sem_init(&done, 0, 0);
+    struct net_call_message call = {.message.run = call_run, .fn = fn, .arg = arg, .done = &done};
+    if (inbox_post(&thread->inbox, &call.message))
+        while (sem_wait(&done) != 0)
+            CHECK(errno == EINTR);
+    sem_destroy(&done);
+}
