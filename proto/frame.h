@@ -4,8 +4,9 @@
  *   request    int32 length | key version correlation-id client-id [tags] | message
  *   response   int32 length | correlation-id [tags]                       | message
  *
- * Tags stand where the version of the message is flexible. One exception: the header of an ApiVersions
- * answer never has them, because a client reads it before it knows what the broker speaks.
+ * Tags stand where the version of the message is flexible. One exception: the header of an
+ * ApiVersions answer never has them, because a client reads it before it knows what the broker
+ * speaks.
  */
 #pragma once
 
@@ -26,8 +27,8 @@ int request_header_version(int16_t api_key, int16_t api_version);
 /* 1 where the header has tags, else 0. */
 int response_header_version(int16_t api_key, int16_t api_version);
 
-/* r stands behind the length and is left at the message. An unknown key or version is no error here.
- * 0 or -EBADMSG. */
+/* r stands behind the length and is left at the message. An unknown key or version is no error
+ * here. 0 or -EBADMSG. */
 int request_header_decode(struct wire_reader *r, struct request_header *out) MUST_CHECK;
 void request_header_encode(struct wire_writer *w, const struct request_header *in);
 

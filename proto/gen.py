@@ -482,15 +482,15 @@ class CWriter:
     def read_tags(self, struct, flexible):
         if flexible == "false":
             return
-        depth = 1
         if flexible != "true":
             self.put(f"if (!({flexible}))", 1)
             self.put("return;", 2)
         tagged = [f for f in struct.fields if f.tag is not None]
         if not tagged:
-            self.put("wire_skip_tags(r);", depth)
+            self.put("wire_skip_tags(r);", 1)
             return
-        self.put("for (uint32_t left = wire_get_tag_count(r); left > 0 && r->err == 0; left--) {", 1)
+        self.put("for (uint32_t left = wire_get_tag_count(r); left > 0 && r->err == 0; "
+                 "left--) {", 1)
         self.put("struct wire_tag tag = wire_tag_open(r);", 2)
         keyword = "if"
         for field in tagged:
@@ -679,24 +679,24 @@ class CWriter:
 
 SOURCE_MACROS = """
 #define GROWTH_MIN 16 /* a string, or the rounding of an array, for a byte */
-#define GROWTH(memory, arrays, wire_size)                                                          \\
+#define GROWTH(memory, arrays, wire_size)                                                        \\
     (((memory) + 16 * ((arrays) + 1) + (wire_size) - 1) / (wire_size))
 
 /* The functions of a message behind pointers of one type. */
-#define ANY(name)                                                                                  \\
-    static void name##_init_any(void *message)                                                     \\
-    {                                                                                              \\
-        name##_init(message);                                                                      \\
-    }                                                                                              \\
-    static int name##_decode_any(struct wire_reader *r, int16_t version, void *message)            \\
-    {                                                                                              \\
-        return name##_decode(r, version, message);                                                 \\
-    }                                                                                              \\
-    static void name##_encode_any(struct wire_writer *w, int16_t version, const void *message)     \\
-    {                                                                                              \\
-        name##_encode(w, version, message);                                                        \\
+#define ANY(name)                                                                                \\
+    static void name##_init_any(void *message)                                                   \\
+    {                                                                                            \\
+        name##_init(message);                                                                    \\
+    }                                                                                            \\
+    static int name##_decode_any(struct wire_reader *r, int16_t version, void *message)          \\
+    {                                                                                            \\
+        return name##_decode(r, version, message);                                               \\
+    }                                                                                            \\
+    static void name##_encode_any(struct wire_writer *w, int16_t version, const void *message)   \\
+    {                                                                                            \\
+        name##_encode(w, version, message);                                                      \\
     }
-#define MESSAGE(name, growth)                                                                      \\
+#define MESSAGE(name, growth)                                                                    \\
     {sizeof(struct name), growth, name##_init_any, name##_decode_any, name##_encode_any}
 """
 

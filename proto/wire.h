@@ -1,16 +1,17 @@
 /*
- * Reading and writing Kafka's wire types: big-endian integers, varints, strings, arrays, tagged fields.
+ * Reading and writing Kafka's wire types: big-endian integers, varints, strings, arrays, tagged
+ * fields.
  *
- * The reader never goes past its end and never trusts a count: an array is accepted only if the bytes
- * that are left could hold it, and its memory comes from the arena, whose limit bounds the whole
- * request. A reader that failed stays failed: every later read gives 0 or null, so that decoders check
- * once, at the end. Strings and records that are read borrow the frame.
+ * The reader never goes past its end and never trusts a count: an array is accepted only if the
+ * bytes that are left could hold it, and its memory comes from the arena, whose limit bounds the
+ * whole request. A reader that failed stays failed: every later read gives 0 or null, so that
+ * decoders check once, at the end. Strings and records that are read borrow the frame.
  *
  * The writer appends to a buffer. Records that lie in a file are not copied: the writer notes where
  * they belong (a splice), and the connection sends them from the file between the buffer's bytes.
  *
- * `flexible` says which of Kafka's two encodings is meant: compact lengths (varint, plus one) or fixed
- * ones (int16 for strings, int32 for the rest). `nullable` says whether null may stand here.
+ * `flexible` says which of Kafka's two encodings is meant: compact lengths (varint, plus one) or
+ * fixed ones (int16 for strings, int32 for the rest). `nullable` says whether null may stand here.
  */
 #pragma once
 
@@ -117,17 +118,17 @@ struct wire_item {
     size_t memory_size;
 };
 
-/* An array's count and zeroed memory for it. NULL, with *count -1 for null and 0 for an empty array or
- * a failed reader. */
+/* An array's count and zeroed memory for it. NULL, with *count -1 for null and 0 for an empty array
+ * or a failed reader. */
 void *wire_get_array(struct wire_reader *r, bool flexible, bool nullable, struct wire_item item,
                      int32_t *count);
 
 /* A nullable struct: its zeroed memory when one follows, NULL for null or a failed reader. */
 void *wire_get_presence(struct wire_reader *r, size_t memory_size);
 
-/* Tagged fields: wire_get_tag_count(), then for each wire_tag_open(), its value or wire_tag_skip(), and
- * wire_tag_close(). In between the reader ends where the field ends; closing fails unless all of it was
- * read. */
+/* Tagged fields: wire_get_tag_count(), then for each wire_tag_open(), its value or wire_tag_skip(),
+ * and wire_tag_close(). In between the reader ends where the field ends; closing fails unless all
+ * of it was read. */
 struct wire_tag {
     uint32_t id;
     const uint8_t *outer_end;
@@ -151,7 +152,8 @@ struct wire_writer {
     size_t splices_bytes; /* sum of the files' sizes */
 };
 
-/* Appends to out, which stays the caller's. deinit frees the list of splices, not what they point to. */
+/* Appends to out, which stays the caller's. deinit frees the list of splices, not what they point
+ * to. */
 void wire_writer_init(struct wire_writer *w, struct buffer *out);
 void wire_writer_deinit(struct wire_writer *w);
 
@@ -191,7 +193,8 @@ void wire_put_varlong(struct wire_writer *w, int64_t value);
 int wire_varint_size(int32_t value);
 int wire_varlong_size(int64_t value);
 
-/* Null where null may not stand is written as empty. A string of more than 32,767 bytes is cut there. */
+/* Null where null may not stand is written as empty. A string of more than 32,767 bytes is cut
+ * there. */
 void wire_put_string(struct wire_writer *w, bool flexible, bool nullable, struct slice value);
 void wire_put_bytes(struct wire_writer *w, bool flexible, bool nullable, struct slice value);
 void wire_put_records(struct wire_writer *w, bool flexible, bool nullable, struct records value);

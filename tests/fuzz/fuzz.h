@@ -1,6 +1,6 @@
 /*
- * What a fuzz target gives: a function that takes any bytes, and one that makes a good input to mutate.
- * With clang and FUZZ=ON libFuzzer drives them (libfuzzer.c); else replay.c does.
+ * What a fuzz target gives: a function that takes any bytes, and one that makes a good input to
+ * mutate. With clang and FUZZ=ON libFuzzer drives them (libfuzzer.c); else replay.c does.
  */
 #pragma once
 

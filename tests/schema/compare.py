@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compare proto/schema with the message definitions inside Kafka's client jar.
 
-Every message, field, type, version range, null, tag, default and ignorable mark must be the same, in
-the same order. Schemas of our own (private keys) have no counterpart and are left out.
+Every message, field, type, version range, null, tag, default and ignorable mark must be the same,
+in the same order. Schemas of our own (private keys) have no counterpart and are left out.
 """
 import json
 import pathlib

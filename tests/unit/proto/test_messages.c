@@ -1,4 +1,5 @@
-/* Every message in every version: round trips, truncation, hostile bytes, defaults, tags, splices. */
+/* Every message in every version: round trips, truncation, hostile bytes, defaults, tags, splices.
+ * */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
