@@ -1,0 +1,159 @@
+/* Metadata: brokers, topics, leaders, by the newest image this node has; auto creation. */
+#include "broker/node.h"
+#include "broker/request.h"
+#include "broker/topic_create.h"
+
+#define NO_AUTHORIZED_OPERATIONS INT32_MIN
+
+static void brokers_fill(struct request *req, struct metadata_response *out)
+{
+    const struct image *img = req->image;
+    out->brokers = metadata_response_broker_array(&req->arena, img->brokers_count);
+    CHECK(out->brokers != NULL);
+    for (int i = 0; i < img->brokers_count; i++) {
+        const struct image_broker *b = img->brokers[i];
+        struct metadata_response_broker *o = &out->brokers[out->brokers_count];
+        if (b->fenced || !request_endpoint(req, b, &o->host, &o->port))
+            continue;
+        o->node_id = b->node_id;
+        o->rack = b->rack;
+        out->brokers_count++;
+    }
+}
+
+static bool alive(const struct image *img, int32_t node_id)
+{
+    const struct image_broker *b = image_find_broker(img, node_id);
+    return b != NULL && !b->fenced;
+}
+
+static void partition_fill(struct request *req, const struct image_partition *p, int32_t index,
+                           struct metadata_response_topic_partition *o)
+{
+    o->partition_index = index;
+    o->leader_id = p->leader;
+    o->leader_epoch = p->leader_epoch;
+    o->replica_nodes = p->replicas;
+    o->replica_nodes_count = p->replicas_count;
+    o->isr_nodes = p->isr;
+    o->isr_nodes_count = p->isr_count;
+    o->offline_replicas = arena_need(&req->arena, sizeof(int32_t) * (size_t)p->replicas_count);
+    for (int i = 0; i < p->replicas_count; i++)
+        if (!alive(req->image, p->replicas[i]))
+            o->offline_replicas[o->offline_replicas_count++] = p->replicas[i];
+    if (p->leader < 0)
+        o->error_code = ERR_LEADER_NOT_AVAILABLE;
+}
+
+static void topic_fill(struct request *req, const struct image_topic *t,
+                       struct metadata_response_topic *o)
+{
+    o->error_code = ERR_NONE;
+    o->name = t->name;
+    o->topic_id = t->id;
+    o->is_internal = slice_equals_text(t->name, "__consumer_offsets") ||
+                     slice_equals_text(t->name, "__transaction_state");
+    o->topic_authorized_operations = NO_AUTHORIZED_OPERATIONS;
+    o->partitions = metadata_response_topic_partition_array(&req->arena, t->partitions_count);
+    CHECK(o->partitions != NULL || t->partitions_count == 0);
+    o->partitions_count = t->partitions_count;
+    for (int32_t i = 0; i < t->partitions_count; i++)
+        partition_fill(req, &t->partitions[i], i, &o->partitions[i]);
+}
+
+static void all_topics_fill(struct request *req, struct metadata_response *out)
+{
+    out->topics = metadata_response_topic_array(&req->arena, req->image->topics_count);
+    out->topics_count = req->image->topics_count;
+    for (int i = 0; i < out->topics_count; i++)
+        topic_fill(req, req->image->topics[i], &out->topics[i]);
+}
+
+static void wanted_fill(struct request *req, const struct metadata_request_topic *in,
+                        struct metadata_response_topic *o)
+{
+    bool by_id = slice_is_null(in->name);
+    const struct image_topic *t = by_id ? image_find_topic_by_id(req->image, in->topic_id)
+                                        : image_find_topic(req->image, in->name);
+    if (t != NULL) {
+        topic_fill(req, t, o);
+        return;
+    }
+    o->name = in->name;
+    o->topic_id = in->topic_id;
+    o->topic_authorized_operations = NO_AUTHORIZED_OPERATIONS;
+    o->error_code = by_id ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    if (!by_id && !topic_name_valid(in->name))
+        o->error_code = ERR_INVALID_TOPIC_EXCEPTION;
+}
+
+static bool wants_all(const struct request *req, const struct metadata_request *in)
+{
+    return in->topics_count < 0 || (req->header.api_version == 0 && in->topics_count == 0);
+}
+
+static void finish(struct request *req)
+{
+    const struct metadata_request *in = req->in;
+    struct metadata_response *out = req->out;
+    out->controller_id = -1;
+    out->cluster_authorized_operations = NO_AUTHORIZED_OPERATIONS;
+    if (req->image != NULL) {
+        struct quorum_status status;
+        quorum_status(req->node->quorum, &status);
+        out->cluster_id = req->image->cluster_id;
+        out->controller_id = alive(req->image, status.leader_id) ? status.leader_id : req->node->id;
+        brokers_fill(req, out);
+    }
+    if (req->image != NULL && wants_all(req, in)) {
+        all_topics_fill(req, out);
+    } else if (req->image != NULL && in->topics_count > 0) {
+        out->topics = metadata_response_topic_array(&req->arena, in->topics_count);
+        out->topics_count = in->topics_count;
+        for (int i = 0; i < in->topics_count; i++)
+            wanted_fill(req, &in->topics[i], &out->topics[i]);
+    }
+    request_reply(req);
+}
+
+/* --- Auto creation: once per request, then answer from the newer image. --- */
+
+struct creating {
+    int open;
+};
+
+static void created(struct request *req, void *arg, enum error_code err, struct slice value)
+{
+    (void)err, (void)value; /* what became of it shows in the image */
+    struct creating *c = arg;
+    if (--c->open > 0)
+        return;
+    struct image *newest = quorum_image(req->node->quorum);
+    image_unref(req->image);
+    req->image = newest;
+    finish(req);
+}
+
+static bool create_missing(struct request *req, const struct metadata_request *in)
+{
+    struct creating *c = arena_need(&req->arena, sizeof(*c));
+    c->open = 1;
+    for (int i = 0; i < in->topics_count; i++) {
+        struct slice name = in->topics[i].name;
+        if (slice_is_null(name) || !topic_name_valid(name) || image_find_topic(req->image, name))
+            continue;
+        c->open++;
+        topic_create_default(req, name, created, c);
+    }
+    return --c->open > 0;
+}
+
+HANDLER(metadata)
+{
+    bool create = config_number(&req->node->config, CONFIG_AUTO_CREATE) &&
+                  (in->allow_auto_topic_creation || req->header.api_version < 4) &&
+                  req->image != NULL && in->topics_count > 0;
+    if (create && create_missing(req, in))
+        return;
+    finish(req);
+}

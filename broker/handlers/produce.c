@@ -1,0 +1,167 @@
+/* Produce: validate, append as leader, wait for the high watermark where acks=all. */
+#include "broker/leader_hint.h"
+#include "broker/node.h"
+#include "broker/request.h"
+#include "broker/topic_settings.h"
+#include "proto/base/clock.h"
+
+#define ACKS_NONE 0
+#define ACKS_ALL  -1
+
+/* What is appended stays in `batch`; rebuilt ones need memory until the append. */
+struct produce_scratch {
+    struct buffer inflated;
+    struct buffer rebuilt;
+};
+
+static void errors_fill(struct request *req, const struct validated *v,
+                        struct produce_response_response_partition_response *out)
+{
+    out->error_message = v->error_message;
+    if (v->record_errors_count == 0)
+        return;
+    out->record_errors = produce_response_response_partition_response_record_error_array(
+        &req->arena, v->record_errors_count);
+    CHECK(out->record_errors != NULL);
+    out->record_errors_count = v->record_errors_count;
+    for (int i = 0; i < v->record_errors_count; i++) {
+        out->record_errors[i].batch_index = v->record_errors[i].batch_index;
+        out->record_errors[i].batch_index_error_message = v->record_errors[i].message;
+    }
+}
+
+static enum error_code append_to(struct request *req, struct replica *r, struct slice batch,
+                                 const struct batch_header *header, int16_t acks,
+                                 struct produce_response_response_partition_response *out)
+{
+    struct partition_append_result result;
+    /* The bytes are the request's own buffer or our rebuilt copy: both may be stamped. */
+    enum error_code err = replica_append(req->node->replicas, r, (uint8_t *)(uintptr_t)batch.data,
+                                         batch.size, header, acks, &result);
+    if (err != ERR_NONE)
+        return err;
+    out->base_offset = result.base_offset;
+    out->log_append_time_ms = result.log_append_time_ms;
+    out->log_start_offset = result.log_start_offset;
+    if (acks == ACKS_ALL)
+        request_await_watermark(req, r, result.end_offset, &out->error_code);
+    return ERR_NONE;
+}
+
+static enum error_code append(struct request *req, int16_t acks, const struct image_topic *topic,
+                              const struct produce_request_topic_data_partition_data *in,
+                              struct produce_scratch *scratch,
+                              struct produce_response_response_partition_response *out)
+{
+    struct replica *r;
+    enum error_code err = request_partition(req, topic, in->index, &r);
+    if (err != ERR_NONE)
+        return err;
+    struct validate_rules rules;
+    struct validated v = {0};
+    struct slice batch = SLICE_NULL;
+    int64_t now_ms = clock_wall_ms();
+    topic_validate_rules(&req->node->config, req->image, topic, req->header.api_version, &rules);
+    err = validate_produce(in->records, &rules, now_ms, &req->arena, &scratch->inflated, &v);
+    if (err == ERR_NONE)
+        err = validated_finish(&v, &rules, now_ms, &scratch->inflated, &scratch->rebuilt, &batch);
+    if (err == ERR_NONE)
+        err = append_to(req, r, batch, &v.header, acks, out);
+    else
+        errors_fill(req, &v, out);
+    replica_unref(r);
+    return err;
+}
+
+static void finish(struct request *req)
+{
+    const struct produce_request *in = req->in;
+    struct produce_response *out = req->out;
+    bool failed = false;
+    for (int i = 0; i < out->responses_count; i++) {
+        const struct image_topic *topic =
+            req->header.api_version >= 13
+                ? image_find_topic_by_id(req->image, in->topic_data[i].topic_id)
+                : image_find_topic(req->image, in->topic_data[i].name);
+        for (int k = 0; k < out->responses[i].partition_responses_count; k++) {
+            struct produce_response_response_partition_response *p =
+                &out->responses[i].partition_responses[k];
+            failed = failed || p->error_code != ERR_NONE;
+            if (p->error_code != ERR_NONE)
+                p->base_offset = -1;
+            if (p->error_code == ERR_NOT_LEADER_OR_FOLLOWER)
+                leader_hint_find(req, topic, p->index, &p->current_leader.leader_id,
+                                 &p->current_leader.leader_epoch);
+        }
+    }
+    if (in->acks == ACKS_NONE) {
+        /* No answer; the end of the connection is the only sign of failure (as in Kafka). */
+        request_reply_silently(req, failed);
+        return;
+    }
+    request_reply(req);
+}
+
+static void topic_produce(struct request *req, const struct produce_request *in,
+                          const struct produce_request_topic_data *topic_in,
+                          struct produce_scratch *scratch,
+                          struct produce_response_response *topic_out)
+{
+    bool by_id = req->header.api_version >= 13;
+    const struct image_topic *topic = by_id ? image_find_topic_by_id(req->image, topic_in->topic_id)
+                                            : image_find_topic(req->image, topic_in->name);
+    topic_out->name = topic_in->name;
+    topic_out->topic_id = topic_in->topic_id;
+    int count = topic_in->partition_data_count;
+    topic_out->partition_responses =
+        produce_response_response_partition_response_array(&req->arena, count);
+    topic_out->partition_responses_count = count;
+    for (int k = 0; k < count; k++) {
+        struct produce_response_response_partition_response *p = &topic_out->partition_responses[k];
+        p->index = topic_in->partition_data[k].index;
+        p->base_offset = p->log_append_time_ms = p->log_start_offset = -1;
+        enum error_code err =
+            topic == NULL ? (by_id ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION)
+                          : append(req, in->acks, topic, &topic_in->partition_data[k], scratch, p);
+        if (err != ERR_NONE)
+            p->error_code = (int16_t)err;
+    }
+}
+
+static void refuse_all(const struct produce_request *in, struct request *req,
+                       struct produce_response *out, enum error_code err)
+{
+    for (int i = 0; i < in->topic_data_count; i++) {
+        const struct produce_request_topic_data *t = &in->topic_data[i];
+        struct produce_response_response *o = &out->responses[i];
+        o->name = t->name;
+        o->topic_id = t->topic_id;
+        o->partition_responses = produce_response_response_partition_response_array(
+            &req->arena, t->partition_data_count);
+        o->partition_responses_count = t->partition_data_count;
+        for (int k = 0; k < t->partition_data_count; k++) {
+            o->partition_responses[k].index = t->partition_data[k].index;
+            o->partition_responses[k].error_code = (int16_t)err;
+            o->partition_responses[k].base_offset = -1;
+        }
+    }
+}
+
+HANDLER(produce)
+{
+    out->responses = produce_response_response_array(&req->arena, in->topic_data_count);
+    out->responses_count = in->topic_data_count;
+    if (in->acks < ACKS_ALL || in->acks > 1) {
+        refuse_all(in, req, out, ERR_INVALID_REQUIRED_ACKS);
+        finish(req);
+        return;
+    }
+    struct produce_scratch scratch = {0};
+    for (int i = 0; i < in->topic_data_count && req->image != NULL; i++)
+        topic_produce(req, in, &in->topic_data[i], &scratch, &out->responses[i]);
+    buffer_deinit(&scratch.inflated);
+    buffer_deinit(&scratch.rebuilt);
+    if (req->image == NULL)
+        refuse_all(in, req, out, ERR_NOT_LEADER_OR_FOLLOWER);
+    request_when_all(req, in->timeout_ms, finish);
+}

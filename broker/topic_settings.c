@@ -1,0 +1,131 @@
+/* From texts to the structs that the log, the partition and the validation take. */
+#include "broker/topic_settings.h"
+
+#include <stdlib.h>
+#include <strings.h>
+
+/* The broker-wide name of a topic setting where it is not the same (KafkaConfig's synonyms). */
+static const char *broker_name(const char *name)
+{
+    static const char *const NAMES[][2] = {
+        {"cleanup.policy", "log.cleanup.policy"},
+        {"retention.ms", "log.retention.ms"},
+        {"retention.bytes", "log.retention.bytes"},
+        {"segment.bytes", "log.segment.bytes"},
+        {"segment.ms", "log.roll.ms"},
+        {"max.message.bytes", "message.max.bytes"},
+        {"message.timestamp.type", "log.message.timestamp.type"},
+        {"message.timestamp.before.max.ms", "log.message.timestamp.before.max.ms"},
+        {"message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms"},
+        {"file.delete.delay.ms", "log.segment.delete.delay.ms"},
+        {"index.interval.bytes", "log.index.interval.bytes"},
+        {"segment.index.bytes", "log.index.size.max.bytes"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(NAMES); i++)
+        if (strcmp(NAMES[i][0], name) == 0)
+            return NAMES[i][1];
+    return name;
+}
+
+struct slice topic_setting(const struct image *img, const struct image_topic *topic,
+                           const char *name)
+{
+    struct slice own = topic ? image_topic_config(topic, slice_from_text(name)) : SLICE_NULL;
+    if (!slice_is_null(own) || img == NULL)
+        return own;
+    const char *wide = broker_name(name);
+    for (int i = 0; i < img->broker_configs_count; i++)
+        if (slice_equals_text(img->broker_configs[i].name, wide))
+            return img->broker_configs[i].value;
+    return SLICE_NULL;
+}
+
+int64_t topic_setting_number(const struct image *img, const struct image_topic *topic,
+                             const char *name, int64_t fallback)
+{
+    struct slice value = topic_setting(img, topic, name);
+    char text[32];
+    if (slice_is_null(value) || value.size >= sizeof(text))
+        return fallback;
+    memcpy(text, value.data, value.size);
+    text[value.size] = '\0';
+    return strtoll(text, NULL, 10);
+}
+
+static bool contains(struct slice text, const char *word)
+{
+    size_t size = strlen(word);
+    for (size_t i = 0; i + size <= text.size; i++)
+        if (memcmp(text.data + i, word, size) == 0)
+            return true;
+    return false;
+}
+
+static struct slice text_or(const struct config *c, const struct image *img,
+                            const struct image_topic *topic, const char *name, enum config_key key)
+{
+    struct slice value = topic_setting(img, topic, name);
+    return slice_is_null(value) ? slice_from_text(config_text(c, key)) : value;
+}
+
+void topic_partition_config(const struct config *c, const struct image *img,
+                            const struct image_topic *topic, struct partition_config *out)
+{
+#define NUMBER(name, key) topic_setting_number(img, topic, name, config_number(c, CONFIG_##key))
+    struct slice policy = text_or(c, img, topic, "cleanup.policy", CONFIG_CLEANUP_POLICY);
+    struct slice caching = topic_setting(img, topic, "write.caching");
+    *out = (struct partition_config){
+        .log = log_config_default(),
+        .min_insync_replicas = (int32_t)NUMBER("min.insync.replicas", MIN_INSYNC),
+        .write_caching = slice_is_null(caching) ? config_number(c, CONFIG_WRITE_CACHING) != 0
+                                                : slice_equals_text(caching, "true"),
+        .replica_lag_time_max_ms = config_number(c, CONFIG_REPLICA_LAG_MS),
+    };
+    out->log.segment_bytes = (int32_t)NUMBER("segment.bytes", SEGMENT_BYTES);
+    out->log.segment_ms = NUMBER("segment.ms", ROLL_MS);
+    out->log.index_interval_bytes = (int32_t)NUMBER("index.interval.bytes", INDEX_INTERVAL);
+    out->log.index_bytes_max = (int32_t)NUMBER("segment.index.bytes", INDEX_BYTES);
+    out->log.retention_ms = NUMBER("retention.ms", RETENTION_MS);
+    out->log.retention_bytes = NUMBER("retention.bytes", RETENTION_BYTES);
+    out->log.file_delete_delay_ms = NUMBER("file.delete.delay.ms", DELETE_DELAY_MS);
+    out->log.producer_id_expiration_ms = config_number(c, CONFIG_PRODUCER_EXPIRATION_MS);
+    out->log.delete_enabled = contains(policy, "delete");
+    out->log.compact_enabled = contains(policy, "compact");
+#undef NUMBER
+}
+
+static int8_t codec_of(struct slice name)
+{
+    static const struct {
+        const char *name;
+        int8_t codec;
+    } CODECS[] = {{"uncompressed", CODEC_NONE},
+                  {"gzip", CODEC_GZIP},
+                  {"snappy", CODEC_SNAPPY},
+                  {"lz4", CODEC_LZ4},
+                  {"zstd", CODEC_ZSTD}};
+    for (size_t i = 0; i < ARRAY_COUNT(CODECS); i++)
+        if (slice_equals_text(name, CODECS[i].name))
+            return CODECS[i].codec;
+    return CODEC_PRODUCER;
+}
+
+void topic_validate_rules(const struct config *c, const struct image *img,
+                          const struct image_topic *topic, int16_t produce_version,
+                          struct validate_rules *out)
+{
+#define NUMBER(name, key) topic_setting_number(img, topic, name, config_number(c, CONFIG_##key))
+    validate_rules_init(out);
+    out->produce_version = produce_version;
+    out->message_bytes_max = (int32_t)NUMBER("max.message.bytes", MESSAGE_MAX);
+    out->timestamp_before_max_ms = NUMBER("message.timestamp.before.max.ms", TIMESTAMP_BEFORE_MS);
+    out->timestamp_after_max_ms = NUMBER("message.timestamp.after.max.ms", TIMESTAMP_AFTER_MS);
+    out->decompressed_message_bytes_max =
+        (int32_t)NUMBER("max.decompressed.message.bytes", DECOMPRESSED_MAX);
+    out->compacted =
+        contains(text_or(c, img, topic, "cleanup.policy", CONFIG_CLEANUP_POLICY), "compact");
+    out->log_append_time = slice_equals_text(
+        text_or(c, img, topic, "message.timestamp.type", CONFIG_TIMESTAMP_TYPE), "LogAppendTime");
+    out->codec = codec_of(text_or(c, img, topic, "compression.type", CONFIG_COMPRESSION_TYPE));
+#undef NUMBER
+}
