@@ -12,7 +12,8 @@
 #include "proto/base/slice.h"
 #include "proto/errors.h"
 
-#define COORDINATOR_SLOTS 64
+#define COORDINATOR_SLOTS  64
+#define IMAGE_REPLICAS_MAX 32 /* most replicas of a partition */
 
 struct image_endpoint {
     struct slice listener; /* listener name */
@@ -67,7 +68,7 @@ struct image_slot {
 
 struct image {
     atomic_int refs;
-    int64_t index;           /* metadata log index that this is the state at */
+    int64_t index;           /* metadata log index of the last change of this view */
     struct slice cluster_id; /* null before the cluster is formed */
     struct image_broker **brokers;
     int brokers_count;
@@ -92,7 +93,7 @@ const struct image_endpoint *image_find_endpoint(const struct image_broker *b,
                                                  struct slice listener);
 /* Null slice when not set. */
 struct slice image_topic_config(const struct image_topic *topic, struct slice name);
-/* Which slot coordinates this group or transactional id. */
+/* Which slot coordinates this group or transactional id; equal on all nodes and for ever. */
 int image_slot_of(struct slice id);
 
 /* The current image, swapped atomically by its publisher (QUORUM), read by any thread. */

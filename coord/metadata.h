@@ -6,7 +6,8 @@
  * addresses. Leader election, placement of replicas and coordinator slots happen here, when a command is
  * applied, on the committed state: so there is no decision that a deposed controller could make.
  *
- * A command never fails softly: a refused one changes nothing and yields an error code for its submitter.
+ * A command never fails softly: a refused one changes nothing and yields an error code for its
+ * submitter, with a reason as value.
  */
 #pragma once
 
@@ -17,9 +18,6 @@
 
 struct metadata;
 
-/* An entry of the log: a batch of commands from one node, with that node's stream position, so that a
- * batch submitted twice (its fate was unknown) is applied once and answered with the stored results. */
-
 enum change_kind {
     CHANGE_CLUSTER,      /* cluster id */
     CHANGE_BROKER,       /* row of node_id (removed when no longer in the image) */
@@ -28,9 +26,9 @@ enum change_kind {
     CHANGE_SLOT,         /* slot number in `number` */
     CHANGE_CONFIG,       /* cluster-wide broker configs */
     CHANGE_PRODUCER_IDS, /* next producer id in `number` */
-    CHANGE_STREAM,       /* a submitter's last batch: node_id, incarnation, sequence, results */
-    CHANGE_GROUP,        /* group row: key group id, value blob (null: deleted) */
-    CHANGE_OFFSET        /* committed offset: see struct change */
+    CHANGE_STREAM, /* a submitter's last batch: node_id, incarnation, sequence in `number`, value */
+    CHANGE_GROUP,  /* group row: key group id, value blob (null: deleted) */
+    CHANGE_OFFSET  /* committed offset: see struct change */
 };
 
 struct change {
@@ -56,13 +54,16 @@ struct changes {
 struct metadata *metadata_new(void);
 void metadata_free(struct metadata *m);
 
-/* Apply one log entry (a batch, see command.h) at `index`. `arena` lives until the caller has used
- * results and changes. results: one per command, in order. A malformed entry is a broken invariant (it was checked before
- * it was proposed). */
+/* Apply one log entry (batches, see command.h) at `index`. `arena` lives until the caller has used results
+ * and changes, and `entry` as long; both lists are appended to. results: one per command, batch after
+ * batch. A batch that was applied already (its fate was unknown, so its sender repeats it) answers the
+ * stored results; one that is older still, ERR_INVALID_REQUEST. A malformed entry is a broken invariant
+ * (it was checked before it was proposed). */
 void metadata_apply(struct metadata *m, int64_t index, struct slice entry, struct arena *arena,
                     struct changes *changes, struct command_results *results);
 
-/* The image after the last apply; a new reference. Cheap when nothing changed. */
+/* The image after the last apply; a new reference. The same one as before when no command changed it
+ * (offset commits and groups do not). */
 struct image *metadata_image(struct metadata *m);
 
 /* For rebuilding from a snapshot: rows in, in any order, then metadata_load_done(). Takes copies. */
@@ -76,7 +77,18 @@ void metadata_load_stream(struct metadata *m, int32_t node_id, struct uuid incar
                           int64_t sequence, struct slice results);
 void metadata_load_done(struct metadata *m);
 
+int64_t metadata_next_producer_id(const struct metadata *m);
+
+/* Of everything that has to be equal on all nodes after the same entries (F109). */
+uint64_t metadata_digest(const struct metadata *m);
+
 /* What creating this topic would answer, without doing it (validate_only, early refusals). */
-struct create_topic; /* command.h */
 enum error_code metadata_check_create_topic(const struct image *img, const struct create_topic *c,
                                             char reason[200]) MUST_CHECK;
+/* The same for more partitions. */
+enum error_code metadata_check_create_partitions(const struct image *img,
+                                                 const struct create_partitions *c,
+                                                 char reason[200]) MUST_CHECK;
+/* The same for settings; c->topic null: cluster-wide. */
+enum error_code metadata_check_alter_configs(const struct image *img, const struct alter_configs *c,
+                                             char reason[200]) MUST_CHECK;
