@@ -16,7 +16,8 @@ struct link;
 struct fetchers;
 struct wiring;
 struct groups;
-struct fetch_sessions;
+struct producer_ids;
+struct controller_host;
 
 struct node {
     struct config config; /* constant */
@@ -30,7 +31,8 @@ struct node {
     struct fetchers *fetchers; /* follower fetching, one client per leader */
     struct wiring *wiring;     /* metadata -> partitions, ISR proposals -> commands */
     struct groups *groups;     /* group coordinator */
-    struct fetch_sessions *sessions;
+    struct producer_ids *producer_ids;
+    struct controller_host *controller; /* sessions of brokers, while this node leads the quorum */
 
     _Atomic size_t request_bytes; /* of all frames in flight: queued.max.request.bytes */
     _Atomic int connections;

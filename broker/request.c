@@ -282,15 +282,14 @@ static void call_run(struct inbox_message *message)
     struct request_call *call = CONTAINER_OF(message, struct request_call, message);
     struct request *req = call->req;
     req->outstanding--;
-    if (!req->abandoned) {
+    /* Also when the client is gone: the callback gives back what it holds, and its reply ends the
+     * request. */
+    if (call->submitted != NULL) {
         struct slice value =
             call->value_null ? SLICE_NULL : arena_copy(&req->arena, buffer_slice(&call->value));
-        if (call->submitted != NULL)
-            call->submitted(req, call->arg, call->err, value);
-        else
-            call->resumed(req, call->arg);
-    } else if (req->outstanding == 0) {
-        request_free(req);
+        call->submitted(req, call->arg, call->err, value);
+    } else {
+        call->resumed(req, call->arg);
     }
     buffer_deinit(&call->value);
     free(call);

@@ -73,16 +73,22 @@ static enum error_code append(struct request *req, int16_t acks, const struct im
     return err;
 }
 
+static struct uuid produced_topic_id(struct request *req,
+                                     const struct produce_request_topic_data *in)
+{
+    if (req->header.api_version >= 13 || req->image == NULL)
+        return in->topic_id;
+    const struct image_topic *topic = image_find_topic(req->image, in->name);
+    return topic ? topic->id : UUID_ZERO;
+}
+
 static void finish(struct request *req)
 {
     const struct produce_request *in = req->in;
     struct produce_response *out = req->out;
     bool failed = false;
     for (int i = 0; i < out->responses_count; i++) {
-        const struct image_topic *topic =
-            req->header.api_version >= 13
-                ? image_find_topic_by_id(req->image, in->topic_data[i].topic_id)
-                : image_find_topic(req->image, in->topic_data[i].name);
+        struct uuid topic_id = produced_topic_id(req, &in->topic_data[i]);
         for (int k = 0; k < out->responses[i].partition_responses_count; k++) {
             struct produce_response_response_partition_response *p =
                 &out->responses[i].partition_responses[k];
@@ -90,7 +96,7 @@ static void finish(struct request *req)
             if (p->error_code != ERR_NONE)
                 p->base_offset = -1;
             if (p->error_code == ERR_NOT_LEADER_OR_FOLLOWER)
-                leader_hint_find(req, topic, p->index, &p->current_leader.leader_id,
+                leader_hint_find(req, topic_id, p->index, &p->current_leader.leader_id,
                                  &p->current_leader.leader_epoch);
         }
     }

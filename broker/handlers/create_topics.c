@@ -1,0 +1,138 @@
+/* CreateTopics: each topic its own command, all of them answered together. */
+#include "broker/node.h"
+#include "broker/request.h"
+#include "coord/command.h"
+#include "coord/metadata.h"
+#include "proto/base/rng.h"
+
+#define CONFIG_SOURCE_TOPIC 1
+
+struct creating {
+    int open;
+};
+
+struct creating_one {
+    struct creating *all;
+    struct create_topics_response_topic *out;
+    struct uuid id;
+};
+
+static void finish(struct request *req)
+{
+    struct create_topics_response *out = req->out;
+    struct image *newest = quorum_image(req->node->quorum);
+    for (int i = 0; i < out->topics_count && newest != NULL; i++) {
+        struct create_topics_response_topic *o = &out->topics[i];
+        const struct image_topic *t =
+            o->error_code == ERR_NONE ? image_find_topic(newest, o->name) : NULL;
+        if (t == NULL)
+            continue;
+        o->topic_id = t->id;
+        o->num_partitions = t->partitions_count;
+        o->replication_factor = (int16_t)t->partitions[0].replicas_count;
+        o->configs = create_topics_response_topic_config_array(&req->arena, t->configs_count);
+        o->configs_count = t->configs_count;
+        for (int k = 0; k < t->configs_count; k++) {
+            o->configs[k].name = arena_copy(&req->arena, t->configs[k].name);
+            o->configs[k].value = arena_copy(&req->arena, t->configs[k].value);
+            o->configs[k].config_source = CONFIG_SOURCE_TOPIC;
+        }
+    }
+    image_unref(newest);
+    request_reply(req);
+}
+
+static void created(struct request *req, void *arg, enum error_code err, struct slice value)
+{
+    struct creating_one *one = arg;
+    one->out->error_code = (int16_t)err;
+    one->out->error_message = err == ERR_NONE ? SLICE_NULL : value;
+    if (--one->all->open == 0)
+        finish(req);
+}
+
+static void command_fill(struct request *req, const struct create_topics_request_topic *in,
+                         struct create_topic *c)
+{
+    const struct config *config = &req->node->config;
+    *c = (struct create_topic){.name = in->name,
+                               .topic_id = rng_system_uuid(),
+                               .partitions = in->num_partitions,
+                               .replication_factor = in->replication_factor};
+    if (in->assignments_count <= 0) {
+        if (c->partitions == -1)
+            c->partitions = (int32_t)config_number(config, CONFIG_NUM_PARTITIONS);
+        if (c->replication_factor == -1)
+            c->replication_factor = (int16_t)config_number(config, CONFIG_REPLICATION_FACTOR);
+    }
+    c->assignments =
+        arena_need(&req->arena, sizeof(*c->assignments) * (size_t)MAX(in->assignments_count, 0));
+    c->assignments_count = MAX(in->assignments_count, 0);
+    for (int i = 0; i < c->assignments_count; i++)
+        c->assignments[i] = (struct command_assignment){in->assignments[i].partition_index,
+                                                        in->assignments[i].broker_ids,
+                                                        in->assignments[i].broker_ids_count};
+    c->configs = arena_need(&req->arena, sizeof(*c->configs) * (size_t)MAX(in->configs_count, 0));
+    c->configs_count = MAX(in->configs_count, 0);
+    for (int i = 0; i < c->configs_count; i++)
+        c->configs[i] = (struct image_config){in->configs[i].name, in->configs[i].value};
+}
+
+static bool named_twice(const struct create_topics_request *in, int index)
+{
+    for (int i = 0; i < in->topics_count; i++)
+        if (i != index && slice_equal(in->topics[i].name, in->topics[index].name))
+            return true;
+    return false;
+}
+
+/* Answer at once what needs no command. false: a command was submitted. */
+static bool settle_early(struct request *req, const struct create_topics_request *in, int i,
+                         const struct create_topic *c, struct create_topics_response_topic *o)
+{
+    if (named_twice(in, i)) {
+        o->error_code = ERR_INVALID_REQUEST;
+        o->error_message = SLICE("the topic is named twice in the request");
+        return true;
+    }
+    if (!in->validate_only)
+        return false;
+    char reason[200] = "";
+    o->error_code = (int16_t)metadata_check_create_topic(req->image, c, reason);
+    if (o->error_code != ERR_NONE)
+        o->error_message = arena_text(&req->arena, reason);
+    o->num_partitions = c->partitions;
+    o->replication_factor = c->replication_factor;
+    return true;
+}
+
+HANDLER(create_topics)
+{
+    struct creating *all = arena_need(&req->arena, sizeof(*all));
+    all->open = 1;
+    out->topics = create_topics_response_topic_array(&req->arena, in->topics_count);
+    out->topics_count = in->topics_count;
+    for (int i = 0; i < in->topics_count; i++) {
+        struct create_topics_response_topic *o = &out->topics[i];
+        struct create_topic c;
+        o->name = in->topics[i].name;
+        o->num_partitions = -1;
+        o->replication_factor = -1;
+        if (req->image == NULL) {
+            o->error_code = ERR_NOT_CONTROLLER;
+            continue;
+        }
+        command_fill(req, &in->topics[i], &c);
+        if (settle_early(req, in, i, &c, o))
+            continue;
+        struct creating_one *one = arena_need(&req->arena, sizeof(*one));
+        *one = (struct creating_one){all, o, c.topic_id};
+        struct buffer command = {0};
+        command_encode_create_topic(&command, &c);
+        all->open++;
+        request_submit(req, buffer_slice(&command), in->timeout_ms, created, one);
+        buffer_deinit(&command);
+    }
+    if (--all->open == 0)
+        finish(req);
+}

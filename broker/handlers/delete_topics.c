@@ -1,0 +1,77 @@
+/* DeleteTopics, by name or id. */
+#include "broker/node.h"
+#include "broker/request.h"
+#include "coord/command.h"
+
+struct deleting {
+    int open;
+    struct delete_topics_response_response *results;
+};
+
+struct deleting_one {
+    struct deleting *all;
+    struct delete_topics_response_response *out;
+};
+
+static void deleted(struct request *req, void *arg, enum error_code err, struct slice value)
+{
+    struct deleting_one *one = arg;
+    one->out->error_code = (int16_t)err;
+    one->out->error_message = err == ERR_NONE ? SLICE_NULL : value;
+    if (--one->all->open == 0)
+        request_reply(req);
+}
+
+static enum error_code find(struct request *req, struct slice name, struct uuid id,
+                            const struct image_topic **topic)
+{
+    *topic = NULL;
+    if (!slice_is_null(name) && !uuid_is_zero(id))
+        return ERR_INVALID_REQUEST;
+    if (req->image == NULL)
+        return ERR_NOT_CONTROLLER;
+    if (!config_number(&req->node->config, CONFIG_DELETE_TOPICS))
+        return ERR_TOPIC_DELETION_DISABLED;
+    *topic = slice_is_null(name) ? image_find_topic_by_id(req->image, id)
+                                 : image_find_topic(req->image, name);
+    if (*topic == NULL)
+        return slice_is_null(name) ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    return ERR_NONE;
+}
+
+static void delete_one(struct request *req, struct deleting *all, struct slice name, struct uuid id,
+                       struct delete_topics_response_response *o)
+{
+    const struct delete_topics_request *in = req->in;
+    const struct image_topic *topic;
+    o->name = name;
+    o->topic_id = id;
+    o->error_code = (int16_t)find(req, name, id, &topic);
+    if (o->error_code != ERR_NONE)
+        return;
+    o->name = topic->name;
+    o->topic_id = topic->id;
+    struct deleting_one *one = arena_need(&req->arena, sizeof(*one));
+    *one = (struct deleting_one){all, o};
+    struct delete_topic c = {.topic_id = topic->id};
+    struct buffer command = {0};
+    command_encode_delete_topic(&command, &c);
+    all->open++;
+    request_submit(req, buffer_slice(&command), in->timeout_ms, deleted, one);
+    buffer_deinit(&command);
+}
+
+HANDLER(delete_topics)
+{
+    bool by_struct = req->header.api_version >= 6;
+    int32_t count = MAX(by_struct ? in->topics_count : in->topic_names_count, 0);
+    struct deleting *all = arena_need(&req->arena, sizeof(*all));
+    all->open = 1;
+    out->responses = delete_topics_response_response_array(&req->arena, count);
+    out->responses_count = count;
+    for (int i = 0; i < count; i++)
+        delete_one(req, all, by_struct ? in->topics[i].name : in->topic_names[i],
+                   by_struct ? in->topics[i].topic_id : UUID_ZERO, &out->responses[i]);
+    if (--all->open == 0)
+        request_reply(req);
+}
