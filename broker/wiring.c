@@ -1,0 +1,247 @@
+/* From images to roles, from proposals to commands. */
+#include "broker/wiring.h"
+
+#include <stdlib.h>
+
+#include "broker/fetchers.h"
+#include "broker/node.h"
+#include "broker/topic_settings.h"
+#include "coord/command.h"
+#include "proto/base/logging.h"
+
+struct wiring {
+    struct node *node;
+    struct inbox inbox;
+    pthread_t thread;
+    _Atomic bool stopping;
+    struct mutex lock;
+    struct image *newest;  /* guarded by lock; NULL: taken */
+    struct image *applied; /* BACKGROUND only */
+    bool strays_removed;   /* BACKGROUND only */
+};
+
+struct proposal {
+    struct inbox_message message;
+    struct wiring *wiring;
+    struct isr_proposal isr;
+};
+
+static bool contains(const int32_t *ids, int count, int32_t id)
+{
+    for (int i = 0; i < count; i++)
+        if (ids[i] == id)
+            return true;
+    return false;
+}
+
+static void state_of(const struct image_partition *p, struct partition_state *out)
+{
+    *out = (struct partition_state){.leader = p->leader,
+                                    .leader_epoch = p->leader_epoch,
+                                    .partition_epoch = p->partition_epoch,
+                                    .replicas_count = MIN(p->replicas_count, REPLICAS_MAX),
+                                    .isr_count = MIN(p->isr_count, REPLICAS_MAX)};
+    for (int i = 0; i < out->replicas_count; i++)
+        out->replicas[i] = p->replicas[i];
+    for (int i = 0; i < out->isr_count; i++)
+        out->isr[i] = p->isr[i];
+}
+
+static void topic_apply(struct wiring *w, const struct image *img, const struct image_topic *topic,
+                        const struct image_topic *before)
+{
+    struct node *node = w->node;
+    struct partition_config config;
+    topic_partition_config(&node->config, img, topic, &config);
+    for (int32_t i = 0; i < topic->partitions_count; i++) {
+        const struct image_partition *p = &topic->partitions[i];
+        if (!contains(p->replicas, p->replicas_count, node->id)) {
+            const struct image_partition *old = before ? image_find_partition(before, i) : NULL;
+            if (old != NULL && contains(old->replicas, old->replicas_count, node->id))
+                replicas_remove(node->replicas, topic->id, i);
+            continue;
+        }
+        struct partition_state state;
+        state_of(p, &state);
+        enum error_code err =
+            replicas_apply(node->replicas, topic->name, topic->id, i, &state, &config);
+        if (err != ERR_NONE)
+            LOG_ERROR("could not take over a partition's role",
+                      "topic=" SLICE_FMT " partition=%d error=%s", SLICE_ARG(topic->name), i,
+                      error_name(err));
+    }
+}
+
+static void topics_remove(struct wiring *w, const struct image *before, const struct image *img)
+{
+    for (int i = 0; i < before->topics_count; i++) {
+        const struct image_topic *t = before->topics[i];
+        if (image_find_topic_by_id(img, t->id) != NULL)
+            continue;
+        for (int32_t k = 0; k < t->partitions_count; k++)
+            if (contains(t->partitions[k].replicas, t->partitions[k].replicas_count, w->node->id))
+                replicas_remove(w->node->replicas, t->id, k);
+    }
+}
+
+static bool broker_configs_changed(const struct image *a, const struct image *b)
+{
+    if (a == NULL || a->broker_configs_count != b->broker_configs_count)
+        return true;
+    for (int i = 0; i < a->broker_configs_count; i++)
+        if (!slice_equal(a->broker_configs[i].name, b->broker_configs[i].name) ||
+            !slice_equal(a->broker_configs[i].value, b->broker_configs[i].value))
+            return true;
+    return false;
+}
+
+static bool stray_keep(void *arg, struct uuid topic_id, int32_t index)
+{
+    const struct wiring *w = arg;
+    const struct image_topic *t = image_find_topic_by_id(w->applied, topic_id);
+    const struct image_partition *p = t ? image_find_partition(t, index) : NULL;
+    return p != NULL && contains(p->replicas, p->replicas_count, w->node->id);
+}
+
+/* Only an image that has this process's registration is complete: an older one, seen while the log is
+ * being replayed, may not know a topic yet. */
+static bool complete(const struct wiring *w, const struct image *img)
+{
+    const struct image_broker *self = image_find_broker(img, w->node->id);
+    return self != NULL && uuid_equal(self->incarnation, w->node->incarnation);
+}
+
+static void image_apply(struct wiring *w, struct image *img)
+{
+    if (!complete(w, img)) {
+        image_unref(img);
+        return;
+    }
+    struct image *before = w->applied;
+    bool all = broker_configs_changed(before, img);
+    for (int i = 0; i < img->topics_count; i++) {
+        const struct image_topic *topic = img->topics[i];
+        const struct image_topic *old = before ? image_find_topic_by_id(before, topic->id) : NULL;
+        if (all || topic != old)
+            topic_apply(w, img, topic, old);
+    }
+    if (before != NULL)
+        topics_remove(w, before, img);
+    w->applied = img;
+    image_unref(before);
+    if (!w->strays_removed) {
+        w->strays_removed = true;
+        replicas_remove_strays(w->node->replicas, stray_keep, w);
+    }
+    fetchers_update(w->node, img);
+}
+
+static void image_take(struct wiring *w)
+{
+    mutex_lock(&w->lock);
+    struct image *img = w->newest;
+    w->newest = NULL;
+    mutex_unlock(&w->lock);
+    if (img != NULL)
+        image_apply(w, img);
+}
+
+static void proposal_done(void *arg, enum error_code err, struct slice value)
+{
+    (void)value;
+    struct proposal *p = arg;
+    if (err != ERR_NONE)
+        replicas_proposal_failed(p->wiring->node->replicas, p->isr.topic_id, p->isr.partition, err);
+    free(p);
+}
+
+static void proposal_run(struct inbox_message *message)
+{
+    struct proposal *p = CONTAINER_OF(message, struct proposal, message);
+    struct node *node = p->wiring->node;
+    struct command_isr_member members[REPLICAS_MAX];
+    for (int i = 0; i < p->isr.isr_count; i++)
+        members[i] = (struct command_isr_member){p->isr.isr[i], p->isr.broker_epochs[i]};
+    struct alter_partition c = {
+        .node_id = node->id,
+        .broker_epoch = atomic_load(&node->broker_epoch),
+        .topic_id = p->isr.topic_id,
+        .partition = p->isr.partition,
+        .leader_epoch = p->isr.leader_epoch,
+        .partition_epoch = p->isr.partition_epoch,
+        .isr = members,
+        .isr_count = p->isr.isr_count,
+    };
+    struct buffer command = {0};
+    command_encode_alter_partition(&command, &c);
+    quorum_submit(node->quorum, buffer_slice(&command),
+                  config_number(&node->config, CONFIG_REQUEST_TIMEOUT_MS), proposal_done, p);
+    buffer_deinit(&command);
+}
+
+static void wiring_run(void *arg)
+{
+    struct wiring *w = arg;
+    while (!atomic_load(&w->stopping)) {
+        inbox_wait(&w->inbox, -1);
+        inbox_drain(&w->inbox);
+        image_take(w);
+    }
+}
+
+struct nudge {
+    struct inbox_message message;
+};
+
+static void nudge_run(struct inbox_message *message)
+{
+    free(CONTAINER_OF(message, struct nudge, message));
+}
+
+static void nudge(struct wiring *w)
+{
+    struct nudge *n = mem_zalloc(sizeof(*n));
+    n->message.run = nudge_run;
+    inbox_post(&w->inbox, &n->message);
+}
+
+void wiring_published(struct wiring *w, struct image *img)
+{
+    mutex_lock(&w->lock);
+    struct image *skipped = w->newest;
+    w->newest = image_ref(img);
+    mutex_unlock(&w->lock);
+    image_unref(skipped);
+    nudge(w);
+}
+
+void wiring_propose_isr(struct wiring *w, const struct isr_proposal *isr)
+{
+    struct proposal *p = mem_zalloc(sizeof(*p));
+    *p = (struct proposal){.message.run = proposal_run, .wiring = w, .isr = *isr};
+    inbox_post(&w->inbox, &p->message);
+}
+
+int wiring_start(struct node *node)
+{
+    struct wiring *w = mem_zalloc(sizeof(*w));
+    w->node = node;
+    mutex_init(&w->lock);
+    node->wiring = w;
+    int rc = inbox_init(&w->inbox);
+    return rc < 0 ? rc : thread_start(&w->thread, &BACKGROUND, "wiring", wiring_run, w);
+}
+
+void wiring_stop(struct node *node)
+{
+    struct wiring *w = node->wiring;
+    if (w == NULL)
+        return;
+    atomic_store(&w->stopping, true);
+    nudge(w);
+    pthread_join(w->thread, NULL);
+    inbox_close(&w->inbox);
+    image_unref(w->newest);
+    image_unref(w->applied);
+    w->newest = w->applied = NULL;
+}
