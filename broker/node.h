@@ -40,6 +40,7 @@ struct node {
     _Atomic bool fenced;
     _Atomic int64_t
         lease_end_ms; /* monotonic: until when the controller surely counts us as alive */
+    _Atomic bool up;  /* every part is there: callbacks may use them */
     _Atomic bool stopping;
 };
 
@@ -47,7 +48,8 @@ struct node {
  * (no heartbeat answered within the session timeout: a resumed zombie, a cut network). */
 bool node_has_lease(const struct node *n);
 
-/* Everything up, in order; 0 or -errno with the reason logged. */
+/* Everything up, in order, accepting clients once the controller let this broker in; 0 or -errno with the
+ * reason logged. The configuration was checked. */
 int node_start(struct node *n) MUST_CHECK;
 /* Leaderships handed over, everything flushed and closed. */
 void node_stop(struct node *n);
