@@ -1,0 +1,207 @@
+/* The database: what is applied comes back from a snapshot as the same state machine. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <raft.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <errno.h>
+
+#include "coord/state.h"
+#include "proto/base/rng.h"
+
+struct node {
+    char dir[64];
+    struct state *state;
+    struct metadata *m;
+    int64_t index;
+};
+
+static const struct uuid incarnation = {{7}};
+
+static void node_open(struct node *n)
+{
+    char path[128];
+    *n = (struct node){.dir = "state-test-XXXXXX"};
+    assert_non_null(mkdtemp(n->dir));
+    snprintf(path, sizeof(path), "%s/metadata.db", n->dir);
+    assert_int_equal(state_open(path, &n->state), 0);
+    n->m = metadata_new();
+}
+
+static void node_close(struct node *n)
+{
+    char command[128];
+    state_close(n->state);
+    metadata_free(n->m);
+    snprintf(command, sizeof(command), "rm -r %s", n->dir);
+    assert_int_equal(system(command), 0);
+}
+
+static enum error_code apply(struct node *n, struct buffer *command)
+{
+    struct buffer batch_bytes = {0}, entry = {0};
+    struct slice bytes = buffer_slice(command);
+    struct command_batch batch = {1, incarnation, n->index, &bytes, 1};
+    command_batch_encode(&batch_bytes, &batch);
+    struct slice whole = buffer_slice(&batch_bytes);
+    command_entry_encode(&entry, &whole, 1);
+
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct changes changes = {0};
+    struct command_results results = {0};
+    metadata_apply(n->m, ++n->index, buffer_slice(&entry), &arena, &changes, &results);
+    struct image *img = metadata_image(n->m);
+    state_apply(n->state, n->index, &changes, img);
+    image_unref(img);
+    enum error_code err = results.list.items[0].error_code;
+    vec_deinit(&changes.list);
+    vec_deinit(&results.list);
+    arena_deinit(&arena);
+    buffer_deinit(&entry);
+    buffer_deinit(&batch_bytes);
+    buffer_deinit(command);
+    *command = (struct buffer){0};
+    return err;
+}
+
+static void fill(struct node *n)
+{
+    struct buffer b = {0};
+    command_encode_form_cluster(&b, &(struct form_cluster){.cluster_id = SLICE("abc")});
+    assert_int_equal(apply(n, &b), ERR_NONE);
+    for (int32_t id = 1; id <= 3; id++) {
+        struct image_endpoint e = {SLICE("PLAINTEXT"), SLICE("localhost"), 9000 + id, 0};
+        struct register_broker r = {.node_id = id,
+                                    .incarnation = {{(uint8_t)id}},
+                                    .clean_epoch = -1,
+                                    .rack = SLICE_NULL,
+                                    .endpoints = &e,
+                                    .endpoints_count = 1};
+        command_encode_register_broker(&b, &r);
+        assert_int_equal(apply(n, &b), ERR_NONE);
+        command_encode_unfence_broker(&b, &(struct broker_change){id, -1});
+        assert_int_equal(apply(n, &b), ERR_NONE);
+    }
+    struct image_config config = {SLICE("retention.ms"), SLICE("1000")};
+    struct create_topic t = {.name = SLICE("orders"),
+                             .topic_id = {{9}},
+                             .partitions = 4,
+                             .replication_factor = 3,
+                             .configs = &config,
+                             .configs_count = 1};
+    command_encode_create_topic(&b, &t);
+    assert_int_equal(apply(n, &b), ERR_NONE);
+    command_encode_allocate_producer_ids(&b, &(struct allocate_producer_ids){1});
+    assert_int_equal(apply(n, &b), ERR_NONE);
+}
+
+static void commit(struct node *n, struct slice group, int64_t offset)
+{
+    struct buffer b = {0};
+    struct image *img = metadata_image(n->m);
+    int slot = image_slot_of(group);
+    struct command_offset row = {SLICE("orders"), 2, offset, 5, SLICE("note"), 77, -1};
+    struct commit_offsets c = {slot, img->slots[slot].epoch, group, &row, 1};
+    struct put_group g = {slot, img->slots[slot].epoch, group, SLICE("blob")};
+    image_unref(img);
+    command_encode_commit_offsets(&b, &c);
+    assert_int_equal(apply(n, &b), ERR_NONE);
+    command_encode_put_group(&b, &g);
+    assert_int_equal(apply(n, &b), ERR_NONE);
+}
+
+static void reads_what_was_committed(void **unused)
+{
+    (void)unused;
+    struct node n;
+    node_open(&n);
+    fill(&n);
+    commit(&n, SLICE("g1"), 41);
+    commit(&n, SLICE("g1"), 42);
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct committed_offset one, *all;
+    int count;
+    assert_int_equal(state_read_offset(n.state, SLICE("g1"), SLICE("orders"), 2, &arena, &one), 0);
+    assert_int_equal(one.offset, 42);
+    assert_int_equal(one.leader_epoch, 5);
+    assert_true(slice_equals_text(one.metadata, "note"));
+    assert_int_equal(state_read_offset(n.state, SLICE("g1"), SLICE("orders"), 3, &arena, &one), 0);
+    assert_int_equal(one.offset, -1);
+    assert_int_equal(state_read_offsets(n.state, SLICE("g1"), &arena, &all, &count), 0);
+    assert_int_equal(count, 1);
+    struct slice blob, *ids;
+    assert_int_equal(state_read_group(n.state, SLICE("g1"), &arena, &blob), 0);
+    assert_true(slice_equals_text(blob, "blob"));
+    assert_int_equal(state_read_group(n.state, SLICE("g2"), &arena, &blob), 0);
+    assert_true(slice_is_null(blob));
+    assert_int_equal(state_list_groups(n.state, &arena, &ids, &count), 0);
+    assert_int_equal(count, 1);
+    arena_deinit(&arena);
+    node_close(&n);
+}
+
+static void comes_back_from_a_snapshot_of_the_pinned_moment(void **unused)
+{
+    (void)unused;
+    struct node n, other;
+    node_open(&n);
+    node_open(&other);
+    fill(&n);
+    commit(&n, SLICE("g1"), 41);
+    uint64_t digest = metadata_digest(n.m);
+    struct state_pin *pin = state_pin(n.state);
+    commit(&n, SLICE("g1"), 42); /* later than the snapshot */
+    void *data;
+    size_t size;
+    state_pin_encode(pin, &data, &size);
+    state_pin_free(pin);
+    assert_int_equal(size % 8, 0);
+
+    assert_int_equal(state_restore(other.state, slice_of(data, size)), 0);
+    metadata_free(other.m);
+    other.m = state_load(other.state);
+    assert_true(metadata_digest(other.m) == digest);
+    other.index = n.index;
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct committed_offset one;
+    assert_int_equal(state_read_offset(other.state, SLICE("g1"), SLICE("orders"), 2, &arena, &one),
+                     0);
+    assert_int_equal(one.offset, 41);
+    commit(&other, SLICE("g1"), 43); /* and it goes on */
+    assert_int_equal(state_read_offset(other.state, SLICE("g1"), SLICE("orders"), 2, &arena, &one),
+                     0);
+    assert_int_equal(one.offset, 43);
+    arena_deinit(&arena);
+    raft_free(data);
+    node_close(&n);
+    node_close(&other);
+}
+
+static void refuses_bytes_that_are_no_snapshot(void **unused)
+{
+    (void)unused;
+    struct node n;
+    node_open(&n);
+    uint8_t noise[64] = "MRS1";
+    assert_int_equal(state_restore(n.state, slice_of(noise, sizeof(noise))), -EBADMSG);
+    assert_int_equal(state_restore(n.state, SLICE("")), -EBADMSG);
+    node_close(&n);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_what_was_committed),
+        cmocka_unit_test(comes_back_from_a_snapshot_of_the_pinned_moment),
+        cmocka_unit_test(refuses_bytes_that_are_no_snapshot),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
