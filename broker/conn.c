@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/controller_host.h"
 #include "broker/dispatch.h"
 #include "broker/node.h"
 #include "broker/request.h"
@@ -106,6 +107,7 @@ void conn_open(struct node *node, struct net_thread *thread, const struct listen
 {
     struct conn *c = mem_zalloc(sizeof(*c));
     *c = (struct conn){.node = node, .thread = thread, .listener = listener, .fd = fd};
+    c->number = atomic_fetch_add(&node->connection_numbers, 1) + 1;
     list_init(&c->requests);
     list_push_back(&thread->conns, &c->link);
     int one = 1;
@@ -135,6 +137,8 @@ void conn_close(struct conn *c, const char *reason)
     if (reason != NULL)
         LOG_WARN("connection closed", "peer=%s listener=%s reason=\"%s\"", c->peer,
                  listener_name(c->listener), reason);
+    if (c->hello)
+        controller_host_connection_lost(c->node, c->number);
     list_remove(&c->link);
     event_free(c->readable);
     event_free(c->writable);

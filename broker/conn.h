@@ -42,8 +42,9 @@ struct conn {
     char peer[64];       /* address:port for log lines */
     char local_host[64]; /* the address that the client used */
     int32_t local_port;
-    char client_software[64];  /* from ApiVersions */
-    void *fetch_session_owner; /* private to fetch sessions */
+    char client_software[64]; /* from ApiVersions */
+    uint64_t number;          /* names the connection in this process */
+    bool hello; /* a broker's hellos come this way: the controller is told when it breaks */
 };
 
 /* Take over an accepted socket. */

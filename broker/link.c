@@ -157,6 +157,7 @@ static void hello(struct link *l)
     in.rack = slice_from_text(config_text(&node->config, CONFIG_RACK));
     in.want_shutdown = l->want_shutdown;
     in.applied_index = status.applied_index;
+    in.clean_epoch = -1;
     l->hello_out = true;
     l->hello_sent_ms = clock_monotonic_ms();
     client_send(l->hello_client, KEY_BROKER_HELLO, 0, &in,

@@ -36,6 +36,7 @@ struct node {
 
     _Atomic size_t request_bytes; /* of all frames in flight: queued.max.request.bytes */
     _Atomic int connections;
+    _Atomic uint64_t connection_numbers;
     _Atomic int64_t broker_epoch; /* -1 until registered */
     _Atomic bool fenced;
     _Atomic int64_t
