@@ -1,4 +1,4 @@
-"""One cluster for the whole session, shared by all client tests; topics and groups have unique names.
+"""One cluster for the whole session, shared by all tests; topics and groups have unique names.
 
 Where it comes from, first that applies:
   --bootstrap / BOOTSTRAP         a cluster that already runs (host:port,...)
@@ -27,6 +27,7 @@ SETTINGS = {
     "default.replication.factor": "3",
     "min.insync.replicas": "2",
 }
+NODE_PIDS = []  # of the cluster that this session started
 
 
 def pytest_addoption(parser):
@@ -50,15 +51,36 @@ def bootstrap(request, kind, tmp_path_factory):
     sets = [word for key, value in SETTINGS.items() for word in ("--set", f"{key}={value}")]
     try:
         ask(*command, *sets, "up", "3")
-        pids = [ask(*command, "pid", node) for node in "123"]
+        NODE_PIDS[:] = [ask(*command, "pid", node) for node in "123"]
         yield ask(*command, "bootstrap")
-        ended = [pid for pid in pids if not pathlib.Path(f"/proc/{pid}").exists()]
-        if ended or request.session.testsfailed:
-            for node in "123":
-                print(f"\n---- the end of node {node}'s log\n{ask(*command, 'logs', node)[-3000:]}")
-        assert not ended, "a node ended during the tests"
+        if ended_nodes() or request.session.testsfailed:
+            capture = request.config.pluginmanager.getplugin("capturemanager")
+            with capture.global_and_fixture_disabled():
+                for node in "123":
+                    print(f"\n---- the end of node {node}'s log")
+                    print(ask(*command, "logs", node)[-3000:])
     finally:
         subprocess.run([*command, "down", "--wipe"], check=False, timeout=60)
+
+
+def ended_nodes():
+    return [pid for pid in NODE_PIDS if not is_running(pid)]
+
+
+def is_running(pid):
+    try:
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rsplit(")", 1)[1].split()[0] != "Z"
+
+
+@pytest.fixture(autouse=True)
+def nodes_live():
+    """Nothing that follows the death of a node means anything: stop there."""
+    yield
+    if ended_nodes():
+        pytest.exit("a node ended during this test", returncode=1)
 
 
 def ask(*command):

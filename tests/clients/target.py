@@ -69,7 +69,8 @@ class Target:
             assert answer.error == 0, f"CreateTopics {name}: {answer.error} {answer.message}"
         for address in self.addresses:
             with self.connect(address) as conn:
-                until(lambda: self._is_ready(conn, name, partitions, replicas), what=f"{name} ready")
+                until(lambda: self._is_ready(conn, name, partitions, replicas),
+                      what=f"{name} with all its leaders")
         return name
 
     @staticmethod

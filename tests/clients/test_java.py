@@ -1,4 +1,4 @@
-"""Apache Kafka's own Java client, 4.4.0: java/ runs all scenarios in one process, told apart here."""
+"""Apache Kafka's own Java client, 4.4.0: java/ runs all scenarios in one process."""
 import subprocess
 
 import pytest

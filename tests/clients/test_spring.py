@@ -1,4 +1,4 @@
-"""A Spring Boot application: a KafkaTemplate and a @KafkaListener set up by the usual properties."""
+"""A Spring Boot application: KafkaTemplate and @KafkaListener, set up by the usual properties."""
 import queue
 import subprocess
 import threading

@@ -104,7 +104,8 @@ def test_b04_leader_gets_all_members_and_followers_none(target, coordinator, gro
         assert (mine.assignment, theirs.assignment) == (b"one", b"two")
 
 
-def test_b05_commit_is_taken_while_the_group_prepares_a_rebalance(target, coordinator, group, topic):
+def test_b05_commit_is_taken_while_the_group_prepares_a_rebalance(
+        target, coordinator, group, topic):
     first = settle(coordinator, group)
     with target.connect(coordinator.address) as conn:
         member = groups.join_group(conn, group).member

@@ -1,4 +1,4 @@
-"""Metadata, CreateTopics, DeleteTopics, DescribeConfigs, DescribeCluster (C63, C64, C67, T19, T20)."""
+"""Metadata, topics, configs, DescribeCluster (C63, C64, C67, T19, T20)."""
 import uuid
 
 import pytest

@@ -179,8 +179,8 @@ def test_find_coordinator_may_be_the_first_request_of_a_connection(target, group
 
 def test_b01_pipelined_requests_are_answered_in_order(target, shared_topic):
     with target.leader(shared_topic) as conn:
-        slow = conn.send(wire.FETCH, 4, api.fetch_body([(shared_topic, 0, end_of(conn, shared_topic))],
-                                                       max_wait_ms=300))
+        end = end_of(conn, shared_topic)
+        slow = conn.send(wire.FETCH, 4, api.fetch_body([(shared_topic, 0, end)], max_wait_ms=300))
         quick = [conn.send(wire.API_VERSIONS, 0, b"") for _ in range(20)]
         conn.receive(wire.FETCH, 4, slow)
         for sent in quick:

@@ -15,8 +15,8 @@ import org.apache.kafka.common.errors.*;
 import org.apache.kafka.common.header.internals.RecordHeader;
 
 /**
- * The scenarios of Apache Kafka's own client. Run with the bootstrap list: every scenario prints one
- * line, "PASS name" or "FAIL name: why". Run with "member", bootstrap, group and topic: one group
+ * The scenarios of Apache Kafka's own client. Run with the bootstrap list: every scenario prints
+ * one line, "PASS name" or "FAIL name: why". Run with "member", bootstrap, group and topic: one group
  * member that prints the count of its partitions until it is killed.
  */
 public final class Scenarios {
@@ -38,7 +38,8 @@ public final class Scenarios {
         all.put("default_producer_is_idempotent_and_keeps_order", Scenarios::defaultProducer);
         all.put("group_of_two_restarts_from_the_commit", Scenarios::groupOfTwo);
         all.put("killed_consumer_is_out_after_session_timeout", Scenarios::killedConsumer);
-        all.put("consumer_that_stops_polling_is_out_after_max_poll_interval", Scenarios::lazyConsumer);
+        all.put("consumer_that_stops_polling_is_out_after_max_poll_interval",
+            Scenarios::lazyConsumer);
         all.put("offsets_by_time", Scenarios::offsetsByTime);
         all.put("record_of_2_mb_is_too_large_and_the_connection_lives_on", Scenarios::tooLarge);
         all.put("auto_offset_reset", Scenarios::offsetReset);
@@ -69,7 +70,8 @@ public final class Scenarios {
             byte[] value = i % 11 == 10 ? null : new byte[i % 4 == 0 ? 0 : random.nextInt(2000)];
             if (value != null)
                 random.nextBytes(value);
-            ProducerRecord<byte[], byte[]> rec = new ProducerRecord<>(topic, 0, base + i, key, value);
+            ProducerRecord<byte[], byte[]> rec =
+                new ProducerRecord<>(topic, 0, base + i, key, value);
             for (int h = 0; h < i % 3; h++)
                 rec.headers().add(new RecordHeader("h" + h, h == 1 ? null : bytes("v" + i)));
             sent.add(rec);
@@ -149,8 +151,8 @@ public final class Scenarios {
         String topic = newTopic(2);
         String group = unique("group");
         Process member = new ProcessBuilder("java", "-Xmx64m", "-XX:TieredStopAtLevel=1", "-cp",
-            System.getProperty("java.class.path"), "millrace.clients.Scenarios", "member", bootstrap,
-            group, topic).redirectError(ProcessBuilder.Redirect.DISCARD).start();
+            System.getProperty("java.class.path"), "millrace.clients.Scenarios", "member",
+            bootstrap, group, topic).redirectError(ProcessBuilder.Redirect.DISCARD).start();
         Scanner lines = new Scanner(member.getInputStream());
         while (!lines.nextLine().equals("2")) { }
         member.destroyForcibly().waitFor();
@@ -169,8 +171,8 @@ public final class Scenarios {
     private static void lazyConsumer() throws Exception {
         String topic = newTopic(2);
         String group = unique("group");
-        try (Consumer<byte[], byte[]> lazy = consumer("group.id", group, "max.poll.interval.ms", 2000,
-                 "session.timeout.ms", 2000, "heartbeat.interval.ms", 300);
+        try (Consumer<byte[], byte[]> lazy = consumer("group.id", group,
+                 "max.poll.interval.ms", 2000, "session.timeout.ms", 2000, "heartbeat.interval.ms", 300);
              Consumer<byte[], byte[]> other = consumer("group.id", group)) {
             lazy.subscribe(List.of(topic));
             await("both", () -> {
@@ -198,10 +200,11 @@ public final class Scenarios {
         try (Consumer<byte[], byte[]> consumer = consumer()) {
             long[][] expected = {{0, 0}, {1000, 0}, {1001, 1}, {5000, 4}};
             for (long[] pair : expected) {
-                OffsetAndTimestamp found = consumer.offsetsForTimes(Map.of(part, pair[0])).get(part);
+                OffsetAndTimestamp found =
+                    consumer.offsetsForTimes(Map.of(part, pair[0])).get(part);
                 check(found.offset() == pair[1], pair[0] + " found " + found);
             }
-            check(consumer.offsetsForTimes(Map.of(part, 5001L)).get(part) == null, "after the last");
+            check(consumer.offsetsForTimes(Map.of(part, 5001L)).get(part) == null, "after all");
             check(consumer.beginningOffsets(List.of(part)).get(part) == 0, "beginning");
             check(consumer.endOffsets(List.of(part)).get(part) == 5, "end");
         }
@@ -303,7 +306,8 @@ public final class Scenarios {
                  "request.timeout.ms", 5000, "delivery.timeout.ms", 10000, "retries", 5,
                  "retry.backoff.ms", 50)) {
             for (int i = 0; i < 3; i++) {
-                check(producer.send(new ProducerRecord<>(topic, bytes("x"))).get().offset() == i, "offset");
+                long offset = producer.send(new ProducerRecord<>(topic, bytes("x"))).get().offset();
+                check(offset == i, "offset " + offset);
                 Thread.sleep(700); // longer than the setting: the connection has to be a new one
             }
         }

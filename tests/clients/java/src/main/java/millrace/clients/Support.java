@@ -72,7 +72,8 @@ final class Support {
     }
 
     static Producer<byte[], byte[]> producer(Object... pairs) {
-        return new KafkaProducer<>(config(pairs), new ByteArraySerializer(), new ByteArraySerializer());
+        return new KafkaProducer<>(config(pairs), new ByteArraySerializer(),
+            new ByteArraySerializer());
     }
 
     static Consumer<byte[], byte[]> consumer(Object... pairs) {
@@ -80,7 +81,8 @@ final class Support {
         config.putIfAbsent("auto.offset.reset", "earliest");
         config.putIfAbsent("enable.auto.commit", false);
         config.putIfAbsent("heartbeat.interval.ms", 300);
-        return new KafkaConsumer<>(config, new ByteArrayDeserializer(), new ByteArrayDeserializer());
+        return new KafkaConsumer<>(config, new ByteArrayDeserializer(),
+            new ByteArrayDeserializer());
     }
 
     /** A topic of three replicas whose partitions all have leaders. */

@@ -37,7 +37,8 @@ public class Application implements CommandLineRunner {
 
     @KafkaListener(id = "subscriber", topics = "${topic}", groupId = "${group}")
     public void onMessage(ConsumerRecord<String, String> rec) throws InterruptedException {
-        System.out.printf("GOT %d %d %s %s%n", rec.partition(), rec.offset(), rec.key(), rec.value());
+        System.out.printf("GOT %d %d %s %s%n", rec.partition(), rec.offset(), rec.key(),
+            rec.value());
         Thread.sleep(slowMs);
     }
 
