@@ -4,9 +4,9 @@
  *   load BOOTSTRAP TOPIC ACKS COUNT SIZE RATE
  *
  * Creates TOPIC (6 partitions, 3 replicas) and sends COUNT records of SIZE bytes; as fast as it can
- * when RATE is 0, else evenly at RATE records a second with a short linger. Prints one line: seconds from the
- * first send to the last acknowledgement, the p50, p99 and largest time from send to
- * acknowledgement in ms, and how many records were not acknowledged.
+ * when RATE is 0, else evenly at RATE records a second with a short linger. Prints one line:
+ * seconds from the first send to the last acknowledgement, the p50, p99 and largest time from send
+ * to acknowledgement in ms, and how many records were not acknowledged.
  */
 #include <librdkafka/rdkafka.h>
 #include <stdbool.h>
@@ -122,6 +122,26 @@ static void wait_until(rd_kafka_t *rk, int64_t due_us)
     }
 }
 
+/* One acknowledged record for each partition: connections are open, leaders and followers at work.
+ * Just after its creation a topic may be unknown to some node, so this is tried again. */
+static void warm_up(rd_kafka_t *rk, struct load *load, const char *topic)
+{
+    int64_t end_us = now_us() + CREATE_MS * 1000LL;
+    do {
+        if (now_us() > end_us)
+            die("warm up", "not acknowledged");
+        load->acked = 0;
+        for (int32_t i = 0; i < PARTITIONS; i++)
+            rd_kafka_producev(rk, RD_KAFKA_V_TOPIC(topic), RD_KAFKA_V_PARTITION(i),
+                              RD_KAFKA_V_VALUE("warm", 4), RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+                              RD_KAFKA_V_OPAQUE((void *)(intptr_t)now_us()), RD_KAFKA_V_END);
+        rd_kafka_flush(rk, FLUSH_MS);
+        rd_kafka_poll(rk, 100);
+    } while (load->acked < PARTITIONS);
+    load->acked = 0;
+    load->failed = 0;
+}
+
 static void send_all(rd_kafka_t *rk, struct load *load, const char *topic, size_t size,
                      int64_t rate)
 {
@@ -168,11 +188,12 @@ int main(int argc, char **argv)
     if (argc != 7)
         die("usage", "load BOOTSTRAP TOPIC ACKS COUNT SIZE RATE");
     struct load load = {.count = atoll(argv[4])};
-    load.latencies_us = calloc((size_t)load.count, sizeof *load.latencies_us);
+    load.latencies_us = calloc((size_t)load.count + PARTITIONS, sizeof *load.latencies_us);
     int64_t rate = atoll(argv[6]);
 
     rd_kafka_t *rk = producer_new(&load, argv[1], argv[3], rate != 0);
     topic_create(rk, argv[2]);
+    warm_up(rk, &load, argv[2]);
     int64_t began_us = now_us();
     send_all(rk, &load, argv[2], (size_t)atoll(argv[5]), rate);
     double seconds = (double)(now_us() - began_us) / US_PER_SEC;
