@@ -132,10 +132,10 @@ static bool incumbent_dead(const struct controller *c, const struct session *s,
 {
     if (now_ms - s->heard_ms >= c->options.session_timeout_ms)
         return true;
+    if (!uuid_equal(s->incarnation, b->incarnation))
+        return true; /* judged before: its successor is on its way */
     bool connected = s->connection != 0 && !s->lost;
-    if (b->fenced)
-        return !connected || !uuid_equal(s->incarnation, b->incarnation);
-    return !connected && same_endpoints(b, r);
+    return !connected && (b->fenced || same_endpoints(b, r));
 }
 
 static void hello_of_new(struct controller *c, const struct image_broker *b, struct session *s,
