@@ -14,6 +14,9 @@
 
 #include "proto/base/check.h"
 
+#define FS_PATH_MAX  4096 /* of a path with its closing NUL */
+#define FS_FILE_NONE ((struct fs_file){-1})
+
 /* An open file. `fd` is a real descriptor, usable with sendfile, or a number of the simulator's own. */
 struct fs_file {
     int fd;
@@ -53,7 +56,13 @@ struct fs {
 /* The operating system's files. */
 extern const struct fs fs_real;
 
-/* Whole small files (checkpoints): read into a NUL-terminated heap copy owned by the caller; write by a
+/* Whole small files (checkpoints): read (-EFBIG above size_max) into a NUL-terminated heap copy owned by the caller; write by a
  * temporary file, sync and rename, so that a crash leaves the old or the new content. */
 int fs_read_text(const struct fs *fs, const char *path, char **text, size_t size_max) MUST_CHECK;
 int fs_write_text(const struct fs *fs, const char *path, const char *text) MUST_CHECK;
+
+/* The folder of a path ("." when it names none). */
+void fs_folder_of(const char *path, char folder[FS_PATH_MAX]);
+/* One piece; as fs->write. */
+int fs_write_at(const struct fs *fs, struct fs_file file, const void *data, size_t size,
+                int64_t position) MUST_CHECK;

@@ -55,6 +55,8 @@ void log_close(struct log *log);
 
 /* Close, rename the folder to <name>.<id>-delete, and remove its files. 0 or -errno. */
 int log_delete(struct log *log) MUST_CHECK;
+/* Remove a folder with its files, as one that log_delete() could not finish. 0 or -errno. */
+int log_remove_folder(const struct fs *fs, const char *dir) MUST_CHECK;
 
 void log_configure(struct log *log, const struct log_config *config);
 
@@ -62,11 +64,12 @@ int64_t log_start_offset(const struct log *log);
 int64_t log_end_offset(const struct log *log);
 int64_t log_flushed_end_offset(const struct log *log); /* everything below is on disk */
 int64_t log_size_bytes(const struct log *log);
-int64_t log_max_timestamp(const struct log *log, int64_t *offset); /* -1 when empty */
+/* Largest timestamp and the offset of the first record that has it; reads that batch. -1 when empty. */
+int64_t log_max_timestamp(struct log *log, int64_t *offset);
 
 /* Append one validated batch as leader. Stamps base offset and leader epoch into `batch` (both outside
  * the CRC) and writes it. The producer state was checked before with log_check_producer().
- *   max_timestamp_offset_delta: of the record with the largest timestamp, for the time index.
+ *   ERR_RECORD_LIST_TOO_LARGE  larger than segment.bytes
  *   ERR_KAFKA_STORAGE_ERROR  nothing was appended as far as readers can see; the log is now failed and
  *                            refuses everything until reopened, except when the disk was only full
  *                            (the partial write was cut off again): then later appends may work. */
@@ -133,7 +136,8 @@ void log_epoch_end(const struct log *log, int32_t asked, int32_t *epoch, int64_t
 struct log_flush {
     void *segments[8]; /* opaque; referenced until log_flush_end() */
     int segments_count;
-    int64_t end_offset; /* durable when all are synced */
+    int64_t end_offset;  /* durable when all are synced */
+    int64_t truncations; /* of the log, when the flush began */
 };
 
 /* Lock held: what to sync now. false when nothing is unflushed. */

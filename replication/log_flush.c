@@ -1,0 +1,80 @@
+/*
+ * Group commit: begin (locked) says what to sync, sync (no lock) does it while appends go on, end
+ * (locked) moves the flushed end offset. Bytes appended after begin, a roll included, belong to the
+ * next flush; a truncation syncs what it leaves and makes a flush that began before it meaningless.
+ */
+#include <errno.h>
+
+#include "replication/log_internal.h"
+
+static void release(struct log_flush *flush)
+{
+    for (int i = 0; i < flush->segments_count; i++)
+        segment_unref(flush->segments[i]);
+    flush->segments_count = 0;
+}
+
+bool log_flush_begin(struct log *log, struct log_flush *flush)
+{
+    *flush =
+        (struct log_flush){.end_offset = log->flushed_end_offset, .truncations = log->truncations};
+    if (log->failed)
+        return false;
+    for (size_t i = log_segment_floor(log, log->flushed_end_offset);
+         i < log->segments.count && flush->segments_count < (int)ARRAY_COUNT(flush->segments);
+         i++) {
+        struct segment *seg = log->segments.items[i];
+        if (seg->end_offset <= log->flushed_end_offset)
+            continue;
+        int err = log_open_segment(log, seg);
+        if (err != 0) {
+            (void)log_disk_error(log, "open for flush", err);
+            release(flush);
+            return false;
+        }
+        segment_ref(seg);
+        flush->segments[flush->segments_count++] = seg;
+        flush->end_offset = seg->end_offset;
+    }
+    return flush->segments_count > 0;
+}
+
+int log_flush_sync(struct log *log, const struct log_flush *flush)
+{
+    (void)log; /* everything needed is in the segments, which this flush holds */
+    for (int i = 0; i < flush->segments_count; i++) {
+        int err = segment_sync(flush->segments[i]);
+        if (err != 0)
+            return err;
+    }
+    return 0;
+}
+
+/* Once everything below the old recovery point is durable again, that recovery point is true again. */
+static void forget_truncation(struct log *log)
+{
+    if (!log->truncation_noted || log->flushed_end_offset < log->checkpoint_bound)
+        return;
+    char path[FS_PATH_MAX];
+    log_path(log, LOG_TRUNCATION_FILE, path);
+    if (log->fs->remove(log->fs->arg, path) == 0)
+        log->truncation_noted = false;
+}
+
+enum error_code log_flush_end(struct log *log, struct log_flush *flush, int sync_error)
+{
+    release(flush);
+    if (sync_error != 0) {
+        /* The kernel may have dropped the pages: a second fsync would succeed and prove nothing. */
+        (void)log_disk_error(log, "fsync", sync_error == -ENOSPC ? -EIO : sync_error);
+        log->failed = true;
+    }
+    if (log->failed)
+        return ERR_KAFKA_STORAGE_ERROR;
+    if (flush->truncations == log->truncations && flush->end_offset > log->flushed_end_offset) {
+        log->flushed_end_offset = flush->end_offset;
+        log->checkpoint_bound = MAX(log->checkpoint_bound, flush->end_offset);
+        forget_truncation(log);
+    }
+    return ERR_NONE;
+}

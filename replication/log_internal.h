@@ -1,0 +1,97 @@
+/*
+ * struct log, for this module's files: log.c, log_append.c, log_read.c, log_truncate.c, log_flush.c,
+ * recovery.c, retention.c.
+ */
+#pragma once
+
+#include "proto/base/vec.h"
+#include "replication/epochs.h"
+#include "replication/log.h"
+#include "replication/producers.h"
+#include "replication/segment.h"
+
+#define LOG_MARKS        64 /* newest batches whose position is known without reading */
+#define LOG_CLOSED_FILES 4  /* closed segments of one log that are kept open for reading */
+
+/* Where a batch of the active segment stands. */
+struct log_mark {
+    int64_t base_offset;
+    int64_t last_offset;
+    int64_t position;
+};
+
+/* A segment that was renamed to .deleted; its files go at `remove_at_ms`. */
+struct log_deleted {
+    struct segment *segment; /* counted */
+    int64_t remove_at_ms;
+};
+
+struct log {
+    const struct fs *fs; /* constant */
+    char *dir;           /* constant */
+    struct uuid topic_id;
+    struct log_config config;
+    VEC(struct segment *) segments; /* by base offset, never empty once open; the last is active */
+    VEC(struct log_deleted) deleted;
+    VEC(int64_t) snapshots; /* offsets of the producer snapshots on disk, growing */
+    struct epochs epochs;
+    struct producers producers;
+    struct log_mark marks[LOG_MARKS]; /* a ring of contiguous batches at the active segment's end */
+    uint64_t marks_end;               /* next one goes to marks_end % LOG_MARKS */
+    uint64_t marks_begin;
+    int64_t start_offset;
+    int64_t flushed_end_offset;
+    int64_t checkpoint_bound; /* no recovery point above it can be on disk */
+    bool truncation_noted;    /* the file that lowers the recovery point is there */
+    int64_t truncations;      /* a flush that began before the last one does not count */
+    uint64_t uses;            /* ticks with every segment that is opened */
+    bool failed;              /* refuse everything */
+    bool full;                /* the last write met a full disk; for logging once */
+    struct buffer scratch;
+};
+
+static inline struct segment *log_active(const struct log *log)
+{
+    return log->segments.items[log->segments.count - 1];
+}
+
+/* Index of the last segment with base offset <= offset (0 if none). */
+size_t log_segment_floor(const struct log *log, int64_t offset);
+/* A path in the log's folder. */
+void log_path(const struct log *log, const char *name, char path[FS_PATH_MAX]);
+void log_snapshot_path(const struct log *log, int64_t offset, char path[FS_PATH_MAX]);
+
+/* A write, truncation or sync failed: the log is failed from now on, unless the disk is only full.
+ * Logs it; the module's one place where -errno becomes an error code. */
+enum error_code log_disk_error(struct log *log, const char *what, int err);
+/* A read failed: only this request suffers. */
+enum error_code log_read_error(struct log *log, const char *what, int err);
+
+/* Account for an appended (or recovered) batch at `position` of the active segment. */
+int log_note_batch(struct log *log, const struct batch_header *h, int64_t position, int64_t now_ms);
+void log_clear_marks(struct log *log);
+/* Close the active segment and begin the next at base_offset (>= the log's end). */
+enum error_code log_roll(struct log *log, int64_t base_offset, int64_t now_ms) MUST_CHECK;
+/* Append a fresh, empty segment to the list. 0 or -errno. */
+int log_add_segment(struct log *log, int64_t base_offset, int64_t now_ms) MUST_CHECK;
+/* Open a segment's file for reading or syncing; closes one that was not used for long. */
+int log_open_segment(struct log *log, struct segment *seg) MUST_CHECK;
+
+/* Call each(arg, header) for the batches with last offset >= from. 0, first non-zero of each, -errno. */
+int log_each_header(struct log *log, int64_t from,
+                    int (*each)(void *arg, const struct batch_header *h), void *arg) MUST_CHECK;
+/* Write the producer snapshot for the log's end. */
+int log_store_snapshot(struct log *log) MUST_CHECK;
+/* Remove the snapshots with offset >= from and < to. */
+void log_remove_snapshots(struct log *log, int64_t from, int64_t to);
+/* Producer state again, from the newest usable snapshot and the headers behind it. */
+int log_rebuild_producers(struct log *log, int64_t now_ms) MUST_CHECK;
+/* Store log->start_offset where the first segment's name does not say it. */
+int log_store_start(struct log *log) MUST_CHECK;
+/* Take the first segment out of the log; its files are renamed and go later. 0 or -errno. */
+int log_delete_first(struct log *log, int64_t now_ms) MUST_CHECK;
+
+#define LOG_START_FILE      "log-start-offset-checkpoint"
+#define LOG_TRUNCATION_FILE "truncation-checkpoint"
+#define LOG_EPOCHS_FILE     "leader-epoch-checkpoint"
+#define LOG_METADATA_FILE   "partition.metadata"

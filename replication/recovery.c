@@ -1,0 +1,451 @@
+/*
+ * Opening a log: what the folder holds, checked as far as the last stop makes it necessary.
+ *
+ *   clean stop     sizes, indexes and the headers behind the last index entries
+ *   unclean stop   the same below the recovery point; the segments from there on are read whole: every
+ *                  header, CRCs from the recovery point on, indexes built anew; then they are synced, so
+ *                  that an opened log is flushed to its end
+ *
+ * A torn tail at or above the recovery point is cut off with everything behind it. Damage below it is
+ * never repaired by cutting: those bytes were durable and may have been acknowledged.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "proto/base/crc32c.h"
+#include "proto/base/logging.h"
+#include "replication/log_internal.h"
+
+#define CHUNK_SIZE     (64 * 1024)
+#define TEXT_BYTES_MAX 4096
+#define CRC_FROM       21 /* the CRC covers the batch from its attributes on */
+#define NAME_DIGITS    20
+
+/* --- The folder --- */
+
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t n = strlen(name), s = strlen(suffix);
+    return n >= s && strcmp(name + n - s, suffix) == 0;
+}
+
+/* <20 digits><suffix>; *offset. */
+static bool parse_name(const char *name, const char *suffix, int64_t *offset)
+{
+    uint64_t value = 0;
+    for (int i = 0; i < NAME_DIGITS; i++) {
+        if (name[i] < '0' || name[i] > '9' || value > INT64_MAX / 10)
+            return false;
+        value = value * 10 + (uint64_t)(name[i] - '0');
+    }
+    *offset = (int64_t)value;
+    return value <= INT64_MAX && strcmp(name + NAME_DIGITS, suffix) == 0;
+}
+
+static int take_file(void *arg, const char *name)
+{
+    struct log *log = arg;
+    char path[FS_PATH_MAX];
+    int64_t offset;
+    log_path(log, name, path);
+    if (ends_with(name, ".deleted") || ends_with(name, ".tmp") || ends_with(name, ".cleaned"))
+        return log->fs->remove(log->fs->arg, path);
+    if (parse_name(name, ".snapshot", &offset))
+        vec_push(&log->snapshots, offset);
+    if (!parse_name(name, ".log", &offset))
+        return 0;
+    struct segment *seg = segment_new(log->fs, log->dir, offset);
+    vec_push(&log->segments, seg);
+    int err = segment_open_file(seg);
+    int64_t size = err == 0 ? log->fs->size(log->fs->arg, seg->file) : err;
+    seg->size = MAX(size, 0);
+    segment_close_file(seg);
+    return size < 0 ? (int)size : 0;
+}
+
+/* A checkpoint of one number: version line 0, then it. `missing` when there is none. */
+static int load_number(const struct log *log, const char *name, int64_t missing, int64_t *number)
+{
+    char path[FS_PATH_MAX], *text;
+    log_path(log, name, path);
+    *number = missing;
+    int err = fs_read_text(log->fs, path, &text, TEXT_BYTES_MAX);
+    if (err == 0 && sscanf(text, "0\n%" SCNd64, number) != 1) {
+        LOG_WARN("ignoring unreadable checkpoint", "dir=%s file=%s", log->dir, name);
+        *number = missing;
+    }
+    free(text);
+    return err == -ENOENT ? 0 : err;
+}
+
+static enum error_code check_metadata(struct log *log)
+{
+    char path[FS_PATH_MAX], id[UUID_TEXT_SIZE], expected[128], *text;
+    log_path(log, LOG_METADATA_FILE, path);
+    uuid_to_text(log->topic_id, id);
+    snprintf(expected, sizeof(expected), "version: 0\ntopic_id: %s", id);
+    int err = fs_read_text(log->fs, path, &text, TEXT_BYTES_MAX);
+    if (err == -ENOENT || (err == 0 && text[0] == '\0')) {
+        free(text);
+        err = fs_write_text(log->fs, path, expected);
+        return err == 0 ? ERR_NONE : log_disk_error(log, "write partition.metadata", err);
+    }
+    if (err != 0)
+        return log_disk_error(log, "read partition.metadata", err);
+    bool same = strstr(text, id) != NULL || uuid_is_zero(log->topic_id);
+    if (!same)
+        LOG_ERROR("folder belongs to another topic id", "dir=%s expected=%s", log->dir, id);
+    free(text);
+    return same ? ERR_NONE : ERR_INCONSISTENT_TOPIC_ID;
+}
+
+/* --- Scanning a segment --- */
+
+static int crc_of_batch(struct segment *seg, int64_t position, const struct batch_header *h,
+                        uint8_t *chunk)
+{
+    uint32_t crc = 0;
+    int64_t end = position + batch_size(h);
+    for (int64_t at = position + CRC_FROM; at < end;) {
+        size_t size = (size_t)MIN(end - at, (int64_t)CHUNK_SIZE);
+        int64_t got = seg->fs->read(seg->fs->arg, seg->file, chunk, size, at);
+        if (got < 0)
+            return (int)got;
+        if ((size_t)got != size)
+            return -EBADMSG;
+        crc = crc32c(crc, chunk, size);
+        at += got;
+    }
+    return crc == h->crc ? 0 : -EBADMSG;
+}
+
+static int check_batch(struct segment *seg, int64_t position, const struct batch_header *h,
+                       int64_t expected_offset, int64_t crc_from, uint8_t *chunk)
+{
+    if (h->base_offset < expected_offset || h->last_offset_delta < 0 ||
+        batch_last_offset(h) - seg->base_offset > INT32_MAX)
+        return -EBADMSG;
+    return batch_last_offset(h) < crc_from ? 0 : crc_of_batch(seg, position, h, chunk);
+}
+
+/* The leader epochs that the log itself shows win over the checkpoint. */
+static void note_epoch(struct log *log, const struct batch_header *h)
+{
+    if (h->leader_epoch >= 0 && epochs_at(&log->epochs, h->base_offset) != h->leader_epoch)
+        epochs_note(&log->epochs, h->leader_epoch, h->base_offset);
+}
+
+/* Read a segment from its start, building the indexes. seg->size becomes what is valid.
+ * 0 also when a damaged rest follows; -errno when the disk fails. */
+static int rebuild_segment(struct log *log, struct segment *seg, int64_t crc_from)
+{
+    struct batch_header h;
+    int64_t position = 0, file_size = seg->size;
+    uint8_t *chunk = mem_alloc(CHUNK_SIZE);
+    int err = index_reset(&seg->offsets);
+    if (err == 0)
+        err = index_reset(&seg->times);
+    seg->end_offset = seg->base_offset;
+    seg->max_timestamp = seg->max_timestamp_offset = seg->first_timestamp = -1;
+    seg->bytes_since_index = 0;
+    while (err == 0) {
+        seg->size = file_size;
+        int found = segment_header_at(seg, position, &h);
+        if (found <= 0)
+            err = found;
+        else
+            err = check_batch(seg, position, &h, seg->end_offset, crc_from, chunk);
+        seg->size = position;
+        if (err != 0 || found == 0)
+            break;
+        note_epoch(log, &h);
+        err = segment_note(seg, &h, position, log->config.index_interval_bytes);
+        if (err == -ENOSPC)
+            err = 0; /* kept in memory */
+        position = seg->size;
+    }
+    free(chunk);
+    return err == -EBADMSG ? 0 : err;
+}
+
+/* --- Loading and recovering --- */
+
+/* Trust the indexes; read them anew from the log when they do not fit it. */
+static int load_segment(struct log *log, struct segment *seg, bool *damaged)
+{
+    int64_t file_size = seg->size;
+    int err = index_load(&seg->offsets, false);
+    if (err == 0)
+        err = index_load(&seg->times, false);
+    if (err == 0 && seg->times.count == 0 && seg->offsets.count > 0)
+        err = -EBADMSG;
+    if (err == 0)
+        err = segment_load_tail(seg);
+    if (err == -ENOENT || err == -EBADMSG) {
+        LOG_WARN("rebuilding indexes", "segment=%s", seg->path);
+        seg->size = file_size;
+        err = rebuild_segment(log, seg, INT64_MAX);
+        if (err == 0)
+            err = segment_store_indexes(seg);
+        if (err == -ENOSPC)
+            err = 0;
+    }
+    *damaged = err == 0 && seg->size != file_size;
+    return err;
+}
+
+/* Segments from `keep` on are dropped: they lie behind a cut. */
+static int drop_segments(struct log *log, size_t keep)
+{
+    while (log->segments.count > keep) {
+        struct segment *seg = log->segments.items[log->segments.count - 1];
+        int err = segment_remove(seg);
+        if (err != 0)
+            return err;
+        log->segments.count--;
+        segment_unref(seg);
+    }
+    return 0;
+}
+
+static enum error_code corrupt(const struct segment *seg, int64_t recovery_point)
+{
+    LOG_ERROR("log is damaged below its recovery point",
+              "segment=%s offset=%" PRId64 " recovery_point=%" PRId64
+              " next=\"replica stays offline, its data is kept\"",
+              seg->path, seg->end_offset, recovery_point);
+    return ERR_CORRUPT_MESSAGE;
+}
+
+/* Cut what is damaged or unconnected behind segment i. */
+static enum error_code cut_behind(struct log *log, size_t i, int64_t file_size)
+{
+    struct segment *seg = log->segments.items[i];
+    LOG_WARN("cut torn tail", "segment=%s offset=%" PRId64 " bytes=%" PRId64 " later_segments=%zu",
+             seg->path, seg->end_offset, file_size - seg->size, log->segments.count - i - 1);
+    int err = drop_segments(log, i + 1);
+    if (err == 0)
+        err = segment_open_file(seg);
+    if (err == 0)
+        err = log->fs->truncate(log->fs->arg, seg->file, seg->size);
+    return err == 0 ? ERR_NONE : log_disk_error(log, "cut torn tail", err);
+}
+
+static enum error_code recover_segment(struct log *log, size_t i, bool clean,
+                                       int64_t recovery_point)
+{
+    struct segment *seg = log->segments.items[i];
+    int64_t file_size = seg->size;
+    bool scan = !clean && i >= log_segment_floor(log, recovery_point);
+    bool damaged = false;
+    int err = scan ? rebuild_segment(log, seg, recovery_point) : load_segment(log, seg, &damaged);
+    if (err != 0)
+        return log_disk_error(log, "recover segment", err);
+    damaged = damaged || seg->size != file_size;
+
+    int64_t next =
+        i + 1 < log->segments.count ? log->segments.items[i + 1]->base_offset : seg->end_offset;
+    if (!damaged && next == seg->end_offset)
+        return ERR_NONE;
+    if (!scan || seg->end_offset < recovery_point || next < seg->end_offset)
+        return corrupt(seg, recovery_point);
+    return cut_behind(log, i, file_size);
+}
+
+static int sync_recovered(struct log *log, int64_t recovery_point)
+{
+    for (size_t i = log_segment_floor(log, recovery_point); i < log->segments.count; i++) {
+        int err = log_open_segment(log, log->segments.items[i]);
+        if (err == 0)
+            err = segment_store_indexes(log->segments.items[i]);
+        if (err == 0 || err == -ENOSPC)
+            err = segment_sync(log->segments.items[i]);
+        if (err != 0)
+            return err;
+    }
+    return log->fs->sync_dir(log->fs->arg, log->dir);
+}
+
+static enum error_code recover_segments(struct log *log, bool clean, int64_t recovery_point,
+                                        int64_t now_ms)
+{
+    for (size_t i = 0; i < log->segments.count; i++) {
+        enum error_code err = recover_segment(log, i, clean, recovery_point);
+        if (err != ERR_NONE)
+            return err;
+        struct segment *seg = log->segments.items[i];
+        seg->created_ms = now_ms;
+        atomic_store(&seg->sealed, i + 1 < log->segments.count);
+        atomic_store(&seg->named, true);
+        if (i + 1 < log->segments.count)
+            segment_close_file(seg);
+    }
+    if (log->segments.count > 0)
+        atomic_store(&log_active(log)->sealed, false);
+    return ERR_NONE;
+}
+
+/* --- State that follows from the log --- */
+
+int log_each_header(struct log *log, int64_t from,
+                    int (*each)(void *arg, const struct batch_header *h), void *arg)
+{
+    struct batch_header h;
+    for (size_t i = log_segment_floor(log, from); i < log->segments.count; i++) {
+        struct segment *seg = log->segments.items[i];
+        int64_t position;
+        int found = segment_find(seg, from, &position, &h);
+        while (found > 0) {
+            int err = each(arg, &h);
+            if (err != 0)
+                return err;
+            position += batch_size(&h);
+            found = segment_header_at(seg, position, &h);
+        }
+        if (found < 0)
+            return found;
+    }
+    return 0;
+}
+
+struct replay {
+    struct log *log;
+    int64_t now_ms;
+};
+
+static int replay_producer(void *arg, const struct batch_header *h)
+{
+    struct replay *replay = arg;
+    producers_update(&replay->log->producers, h, replay->now_ms);
+    return 0;
+}
+
+static int replay_epoch(void *arg, const struct batch_header *h)
+{
+    note_epoch(arg, h);
+    return 0;
+}
+
+int log_rebuild_producers(struct log *log, int64_t now_ms)
+{
+    int64_t from = log->start_offset;
+    struct replay replay = {log, now_ms};
+    log_remove_snapshots(log, log_end_offset(log) + 1, INT64_MAX);
+    producers_deinit(&log->producers);
+    while (log->snapshots.count > 0) {
+        char path[FS_PATH_MAX];
+        int64_t offset = log->snapshots.items[log->snapshots.count - 1];
+        log_snapshot_path(log, offset, path);
+        int err = producers_load(&log->producers, log->fs, path);
+        if (err == 0) {
+            from = MAX(from, offset);
+            break;
+        }
+        LOG_WARN("dropping unusable producer snapshot", "path=%s", path);
+        log_remove_snapshots(log, offset, offset + 1);
+    }
+    return log_each_header(log, from, replay_producer, &replay);
+}
+
+static int load_epochs(struct log *log, bool *lost)
+{
+    int err = epochs_load(&log->epochs);
+    *lost = err == -ENOENT || err == -EBADMSG;
+    return *lost ? 0 : err;
+}
+
+/* Entries above the end name records that are gone; one at the end is an epoch without records yet. */
+static int settle_epochs(struct log *log, bool clean, bool lost)
+{
+    size_t count = log->epochs.entries.count;
+    if (lost && log_size_bytes(log) > 0) {
+        LOG_WARN("rebuilding leader epochs", "dir=%s", log->dir);
+        int err = log_each_header(log, log->segments.items[0]->base_offset, replay_epoch, log);
+        if (err != 0)
+            return err;
+    }
+    int64_t end = log_end_offset(log);
+    while (log->epochs.entries.count > 0 &&
+           log->epochs.entries.items[log->epochs.entries.count - 1].start_offset > end)
+        log->epochs.entries.count--;
+    if (clean && !lost && count == log->epochs.entries.count)
+        return 0;
+    int err = epochs_store(&log->epochs);
+    return err == -ENOSPC ? 0 : err; /* what is there is no worse; a full disk must not stop us */
+}
+
+static enum error_code finish_open(struct log *log, bool clean, bool epochs_lost,
+                                   int64_t recovery_point, int64_t now_ms)
+{
+    int64_t first, start;
+    int err = load_number(log, LOG_START_FILE, 0, &start);
+    if (err == 0 && log->segments.count == 0)
+        err = log_add_segment(log, start, now_ms);
+    if (err != 0)
+        return log_disk_error(log, "open", err);
+    first = log->segments.items[0]->base_offset;
+    log->start_offset = MIN(MAX(first, start), log_end_offset(log));
+    err = clean ? 0 : sync_recovered(log, recovery_point);
+    if (err == 0)
+        err = settle_epochs(log, clean, epochs_lost);
+    if (err == 0)
+        err = log_rebuild_producers(log, now_ms);
+    if (err != 0)
+        return log_disk_error(log, "recover", err);
+    log->flushed_end_offset = log_end_offset(log);
+    if (!clean && log->flushed_end_offset < recovery_point)
+        LOG_ERROR("log ends below its recovery point",
+                  "dir=%s end=%" PRId64 " recovery_point=%" PRId64, log->dir,
+                  log->flushed_end_offset, recovery_point);
+    log->checkpoint_bound = MAX(log->flushed_end_offset, recovery_point);
+    return ERR_NONE;
+}
+
+static enum error_code open_folder(struct log *log, bool clean, int64_t recovery_point,
+                                   int64_t now_ms)
+{
+    int64_t truncated_to;
+    bool epochs_lost = false;
+    int err = log->fs->make_dir(log->fs->arg, log->dir);
+    if (err == 0)
+        err = log->fs->list(log->fs->arg, log->dir, take_file, log);
+    if (err == 0)
+        err = load_number(log, LOG_TRUNCATION_FILE, INT64_MAX, &truncated_to);
+    if (err == 0)
+        err = load_epochs(log, &epochs_lost);
+    if (err != 0)
+        return log_disk_error(log, "open", err);
+    enum error_code code = check_metadata(log);
+    log->truncation_noted = truncated_to != INT64_MAX;
+    int64_t scan_from = MIN(recovery_point, truncated_to);
+    if (code == ERR_NONE)
+        code = recover_segments(log, clean, scan_from, now_ms);
+    if (code == ERR_NONE)
+        code = finish_open(log, clean, epochs_lost, scan_from, now_ms);
+    log->checkpoint_bound = MAX(log->checkpoint_bound, recovery_point);
+    return code;
+}
+
+enum error_code log_open(const char *dir, const struct fs *fs, const struct log_config *config,
+                         struct uuid topic_id, bool clean, int64_t recovery_point, int64_t now_ms,
+                         struct log **out)
+{
+    char path[FS_PATH_MAX];
+    *out = NULL;
+    struct log *log = mem_zalloc(sizeof(*log));
+    log->fs = fs;
+    log->dir = mem_strdup(dir);
+    log->topic_id = topic_id;
+    log->config = *config;
+    log_path(log, LOG_EPOCHS_FILE, path);
+    epochs_init(&log->epochs, fs, path);
+    enum error_code err = open_folder(log, clean, recovery_point, now_ms);
+    if (err == ERR_NONE)
+        *out = log;
+    else
+        log_close(log);
+    return err;
+}

@@ -1,0 +1,77 @@
+/*
+ * One segment of a log: <base>.log, its two indexes, and what is known about its content.
+ *
+ * Counted: the log holds one reference, every range being sent and every flush under way another. The
+ * last one closes the file, on whatever thread that is; everything else happens under the log's lock.
+ * A closed segment's file is opened when it is read and may be closed again while nobody refers to it.
+ */
+#pragma once
+
+#include <stdatomic.h>
+
+#include "proto/records.h"
+#include "replication/fs.h"
+#include "replication/index.h"
+
+struct segment {
+    const struct fs *fs;   /* constant */
+    char *path;            /* constant: folder/<base> without a suffix */
+    int64_t base_offset;   /* constant */
+    atomic_int refs;       /* any thread */
+    atomic_bool named;     /* its name in the folder is durable; set by a flush, on any thread */
+    struct fs_file file;   /* FS_FILE_NONE: not open now */
+    int64_t size;          /* bytes, all of them whole batches */
+    int64_t end_offset;    /* exclusive; base_offset when empty */
+    int64_t max_timestamp; /* -1: none */
+    int64_t max_timestamp_offset; /* last offset of the batch that has it */
+    int64_t first_timestamp;      /* largest of the first batch; -1: none */
+    int64_t created_ms;
+    int64_t bytes_since_index;
+    uint64_t last_used; /* the log's counter, for closing files unused for long */
+    atomic_bool sealed; /* not the last one any more: a flush takes its indexes, too */
+    struct index offsets;
+    struct index times;
+};
+
+/* The segment's struct alone; no file is touched. Owned: one reference. */
+struct segment *segment_new(const struct fs *fs, const char *folder, int64_t base_offset);
+void segment_ref(struct segment *seg);
+/* NULL is fine. `owner` is a struct segment: fits file_range.release. */
+void segment_unref(void *owner);
+
+/* Create the three files, empty; -EEXIST when a log file is there. */
+int segment_create(struct segment *seg) MUST_CHECK;
+/* Make sure that the log file is open. */
+int segment_open_file(struct segment *seg) MUST_CHECK;
+/* Close it if nobody but the log refers to the segment. */
+void segment_close_file(struct segment *seg);
+/* The segment's path with a suffix such as ".log". */
+void segment_path(const struct segment *seg, const char *suffix, char path[FS_PATH_MAX]);
+
+/* The header of the batch at `position`. 1; 0 at the end of the whole batches; -EBADMSG, -errno. */
+int segment_header_at(struct segment *seg, int64_t position, struct batch_header *h) MUST_CHECK;
+/* First batch with last offset >= `offset`: 1 and its position and header; 0: there is none (then
+ * *position is the end); -EBADMSG, -errno. */
+int segment_find(struct segment *seg, int64_t offset, int64_t *position,
+                 struct batch_header *h) MUST_CHECK;
+/* Largest batch boundary in [from, upto]; `from` is one. */
+int segment_boundary(struct segment *seg, int64_t from, int64_t upto, int64_t *boundary) MUST_CHECK;
+
+/* Account for a batch that stands at `position` (= size before it): offsets, timestamps, sparse index
+ * entries. -errno: an index could not be written; the entry is kept in memory. */
+int segment_note(struct segment *seg, const struct batch_header *h, int64_t position,
+                 int32_t index_interval_bytes) MUST_CHECK;
+/* Learn end offset, timestamps and index distance from the indexes and the headers behind their last
+ * entry; size is set. -EBADMSG when the batches do not fill the file exactly. */
+int segment_load_tail(struct segment *seg) MUST_CHECK;
+/* Keep the first `size` bytes, whole batches; not synced. */
+int segment_cut(struct segment *seg, int64_t size) MUST_CHECK;
+/* Write what the indexes hold in memory, the closing time entry included. */
+int segment_store_indexes(struct segment *seg) MUST_CHECK;
+/* fdatasync the log and, once sealed, the indexes, and the folder when the name is new. No lock. */
+int segment_sync(struct segment *seg) MUST_CHECK;
+
+/* Rename the files to <name>.deleted. Readers keep theirs. */
+int segment_rename_deleted(struct segment *seg) MUST_CHECK;
+/* Remove the files now, the log file first. */
+int segment_remove(struct segment *seg) MUST_CHECK;
