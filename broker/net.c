@@ -47,7 +47,7 @@ static int thread_open(struct net_thread *t, int index)
     t->inbox_event =
         event_new(t->base, inbox_fd(&t->inbox), EV_READ | EV_PERSIST, inbox_readable, t);
     CHECK(t->inbox_event != NULL && event_add(t->inbox_event, NULL) == 0);
-    char name[16];
+    char name[32];
     snprintf(name, sizeof(name), "net-%d", index);
     rc = thread_start(&t->thread, &NET, name, net_run, t);
     t->started = rc == 0;

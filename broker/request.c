@@ -167,6 +167,7 @@ static void wait_woken(struct inbox_message *message)
     struct request_wait *w = CONTAINER_OF(message, struct request_wait, message);
     struct request *req = w->req;
     list_remove(&w->link);
+    waiter_remove(&w->waiter); /* gives its replica back */
     req->outstanding--;
     settle(w, w->err);
     if (req->any && req->ready != NULL)

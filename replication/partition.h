@@ -11,7 +11,8 @@
  * README.md. Above all: an offset counts towards the high watermark only once it is on disk, on the
  * leader and on every member of the maximal ISR (isr plus the one proposed).
  *
- * Lock: the partition's, held around every call.
+ * Lock: the partition's, held around every call. now_ms is the monotonic clock, except for
+ * partition_append() and partition_fetched(), whose wall clock goes to the log.
  */
 #pragma once
 
@@ -96,10 +97,21 @@ enum error_code partition_append(struct partition *p, uint8_t *batch, size_t siz
 /* The leader's own log is on disk up to its log_flushed_end_offset(). */
 void partition_flushed(struct partition *p, int64_t now_ms, struct partition_effects *fx);
 
-/* A follower asked for fetch_offset: it has everything below on disk (a follower fetches again only
- * after its flush, unless write.caching). broker_epoch -1: unknown. */
-enum error_code partition_follower_fetched(struct partition *p, int32_t replica,
-                                           int64_t broker_epoch, int64_t fetch_offset,
+/* What a follower's fetch says of it. It has everything below fetch_offset on disk: a follower fetches
+ * again only after its flush, unless write.caching. */
+struct follower_fetch {
+    int32_t replica;
+    int64_t broker_epoch; /* -1: unknown */
+    int32_t leader_epoch; /* current leader epoch of the request: proves nothing unless it is ours */
+    int64_t fetch_offset;
+    int32_t last_fetched_epoch; /* -1: not given */
+};
+
+/* Note a follower's position; HW and ISR move by it. Nothing is noted on an error, nor when the
+ * follower's history diverges from ours (partition_read() tells it where).
+ *   ERR_NOT_LEADER_OR_FOLLOWER, ERR_FENCED_LEADER_EPOCH, ERR_UNKNOWN_LEADER_EPOCH,
+ *   ERR_OFFSET_OUT_OF_RANGE, ERR_STALE_BROKER_EPOCH (a newer incarnation fetched already) */
+enum error_code partition_follower_fetched(struct partition *p, const struct follower_fetch *fetch,
                                            int64_t now_ms, struct partition_effects *fx) MUST_CHECK;
 
 /* Periodic: shrink the ISR by lag, retry a refused proposal, expand by followers that caught up. */
@@ -128,7 +140,9 @@ struct partition_read {
     int64_t diverging_end_offset;
 };
 
-/* For Fetch. last_fetched_epoch -1: not given. */
+/* For Fetch. last_fetched_epoch -1: not given. `out` has the offsets also with
+ * ERR_OFFSET_OUT_OF_RANGE: a Fetch answer must carry log_start_offset and high_watermark then, too, for
+ * a follower finds its new position by them. */
 enum error_code partition_read(struct partition *p, int64_t offset, int32_t last_fetched_epoch,
                                enum partition_read_upto upto, int32_t bytes_max, bool at_least_one,
                                struct partition_read *out) MUST_CHECK;
@@ -150,7 +164,8 @@ enum error_code partition_delete_records(struct partition *p, int64_t offset,
 
 /* --- Follower --- */
 
-/* What to ask the leader for (the fetcher, fetcher.h, collects these). false: not a follower now. */
+/* What to ask the leader for (the fetcher, fetcher.h, collects these). false: not now, because this is no
+ * follower, or not everything it has is on disk yet. */
 bool partition_fetch_position(const struct partition *p, int64_t *fetch_offset,
                               int32_t *last_fetched_epoch, int32_t *leader_epoch);
 
@@ -170,8 +185,18 @@ enum error_code partition_fetched(struct partition *p, const struct fetched *ans
                                   struct partition_effects *fx) MUST_CHECK;
 
 /* --- Facts --- */
+/* Fewer members in the ISR than min.insync.replicas (or all replicas, if these are fewer). */
+bool partition_is_under_min_isr(const struct partition *p);
+/* Everything that counts towards the high watermark: on disk, or written with write.caching. */
+int64_t partition_durable_end_offset(const struct partition *p);
+/* A new leader's high watermark may be behind until it reached the start of its own epoch. */
+bool partition_watermark_is_known(const struct partition *p);
+/* Committed ISR; returns the count. */
+int partition_isr(const struct partition *p, int32_t isr[REPLICAS_MAX]);
 enum partition_role partition_role(const struct partition *p);
 int32_t partition_leader(const struct partition *p);
 int32_t partition_leader_epoch(const struct partition *p);
 int64_t partition_high_watermark(const struct partition *p);
 struct log *partition_log(struct partition *p);
+/* Take the log out before partition_free(), to close or delete it. */
+struct log *partition_take_log(struct partition *p);

@@ -75,8 +75,8 @@ void replicas_each(struct replicas *rs, void (*each)(void *arg, struct replica *
 enum error_code replica_append(struct replicas *rs, struct replica *r, uint8_t *batch, size_t size,
                                const struct batch_header *header, int16_t acks,
                                struct partition_append_result *out) MUST_CHECK;
-enum error_code replica_follower_fetched(struct replicas *rs, struct replica *r, int32_t node_id,
-                                         int64_t broker_epoch, int64_t fetch_offset) MUST_CHECK;
+enum error_code replica_follower_fetched(struct replicas *rs, struct replica *r,
+                                         const struct follower_fetch *fetch) MUST_CHECK;
 /* *flush_pending: appended bytes are being flushed; callbacks.follower_flushed follows. */
 enum error_code replica_fetched(struct replicas *rs, struct replica *r,
                                 const struct fetched *answer, bool *flush_pending) MUST_CHECK;

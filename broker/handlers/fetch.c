@@ -76,8 +76,13 @@ static enum error_code read_one(struct request *req, const struct fetch_state *s
                                : partition_check_leader(r->partition, p->current_leader_epoch);
     mutex_unlock(&r->lock);
     if (err == ERR_NONE && st->replica_id >= 0 && !st->followed)
-        err = replica_follower_fetched(req->node->replicas, r, st->replica_id, st->replica_epoch,
-                                       p->fetch_offset);
+        err = replica_follower_fetched(
+            req->node->replicas, r,
+            &(struct follower_fetch){.replica = st->replica_id,
+                                     .broker_epoch = st->replica_epoch,
+                                     .leader_epoch = p->current_leader_epoch,
+                                     .fetch_offset = p->fetch_offset,
+                                     .last_fetched_epoch = p->last_fetched_epoch});
     struct partition_read read = {0};
     int32_t bytes_max = MIN(p->partition_max_bytes, round->bytes_left);
     mutex_lock(&r->lock);
@@ -160,6 +165,7 @@ static void round_run(struct request *req);
 static void park_all(struct request *req, const struct fetch_state *st, int64_t wait_ms)
 {
     const struct fetch_request *in = req->in;
+    const struct fetch_response *out = req->out;
     enum waiter_kind kind = st->replica_id >= 0 ? WAIT_APPENDED_DATA : WAIT_COMMITTED_DATA;
     for (int i = 0; i < in->topics_count; i++) {
         const struct image_topic *topic = topic_of(req, &in->topics[i]);
@@ -168,7 +174,12 @@ static void park_all(struct request *req, const struct fetch_state *st, int64_t 
             struct replica *r = replicas_find(req->node->replicas, topic->id, p->partition);
             if (r == NULL)
                 continue;
-            request_await_data(req, r, kind, p->fetch_offset);
+            /* A consumer has seen all below this watermark and found it too little; a follower has all
+             * below its position. */
+            int64_t seen = kind == WAIT_COMMITTED_DATA
+                               ? out->responses[i].partitions[k].high_watermark
+                               : p->fetch_offset;
+            request_await_data(req, r, kind, seen);
             replica_unref(r);
         }
     }

@@ -1,0 +1,150 @@
+/*
+ * The per-folder checkpoints, in Apache Kafka's format:  version, number of lines, "topic index offset"…
+ * And the marker of a clean stop.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "proto/base/buffer.h"
+#include "proto/base/logging.h"
+#include "replication/replicas_internal.h"
+
+#define CHECKPOINT_BYTES_MAX (64u << 20)
+#define RECOVERY_POINTS      "recovery-point-offset-checkpoint"
+#define HIGH_WATERMARKS      "replication-offset-checkpoint"
+#define CLEAN_MARKER         ".kafka_cleanshutdown"
+
+/* A bad line ends the reading: what is unknown is recovered from the log's start. */
+static void lines_parse(char *text, struct map *out)
+{
+    char *line = strchr(text, '\n');
+    line = line ? strchr(line + 1, '\n') : NULL;
+    while (line != NULL && line[1] != '\0') {
+        char *start = line + 1;
+        line = strchr(start, '\n');
+        if (line != NULL)
+            *line = '\0';
+        char *space = strrchr(start, ' ');
+        char *end;
+        if (space == NULL)
+            return;
+        int64_t offset = strtoll(space + 1, &end, 10);
+        if (end == space + 1 || offset < 0)
+            return;
+        map_put(out, slice_of(start, (size_t)(space - start)), (void *)(intptr_t)(offset + 1));
+    }
+}
+
+static void file_read(struct replicas *rs, const struct log_dir *dir, const char *name,
+                      struct map *out)
+{
+    char path[FS_PATH_MAX];
+    char *text = NULL;
+    snprintf(path, sizeof(path), "%s/%s", dir->path, name);
+    if (fs_read_text(rs->fs, path, &text, CHECKPOINT_BYTES_MAX) == 0)
+        lines_parse(text, out);
+    free(text);
+}
+
+static void marker_path(const struct log_dir *dir, char path[FS_PATH_MAX])
+{
+    snprintf(path, FS_PATH_MAX, "%s/" CLEAN_MARKER, dir->path);
+}
+
+void checkpoints_read(struct replicas *rs, struct log_dir *dir)
+{
+    char path[FS_PATH_MAX];
+    char *text = NULL;
+    file_read(rs, dir, RECOVERY_POINTS, &dir->recovery_points);
+    file_read(rs, dir, HIGH_WATERMARKS, &dir->high_watermarks);
+    marker_path(dir, path);
+    dir->clean = fs_read_text(rs->fs, path, &text, 4096) == 0;
+    free(text);
+    /* From now on a crash is a crash. */
+    if (dir->clean &&
+        (rs->fs->remove(rs->fs->arg, path) < 0 || rs->fs->sync_dir(rs->fs->arg, dir->path) < 0))
+        dir->clean = false;
+}
+
+int64_t checkpoint_find(const struct map *offsets, struct slice topic, int32_t index)
+{
+    char key[300];
+    int size = snprintf(key, sizeof(key), SLICE_FMT " %" PRId32, SLICE_ARG(topic), index);
+    void *value = map_find(offsets, slice_of(key, (size_t)size));
+    return value ? (int64_t)(intptr_t)value - 1 : 0;
+}
+
+void checkpoints_forget(struct log_dir *dir)
+{
+    map_deinit(&dir->recovery_points);
+    map_deinit(&dir->high_watermarks);
+}
+
+struct collected {
+    struct buffer recovery_points;
+    struct buffer high_watermarks;
+    int count;
+};
+
+static void collect(struct replica_entry *e, struct collected *c)
+{
+    mutex_lock(&e->base.lock);
+    struct partition *p = e->base.partition;
+    if (p != NULL) {
+        buffer_printf(&c->recovery_points, "%s %" PRId32 " %" PRId64 "\n", e->topic, e->base.index,
+                      log_flushed_end_offset(partition_log(p)));
+        buffer_printf(&c->high_watermarks, "%s %" PRId32 " %" PRId64 "\n", e->topic, e->base.index,
+                      partition_high_watermark(p));
+        c->count++;
+    }
+    mutex_unlock(&e->base.lock);
+}
+
+static void file_write(struct replicas *rs, const struct log_dir *dir, const char *name, int count,
+                       struct buffer *lines)
+{
+    char path[FS_PATH_MAX];
+    struct buffer text = {0};
+    snprintf(path, sizeof(path), "%s/%s", dir->path, name);
+    buffer_printf(&text, "0\n%d\n", count);
+    buffer_append_slice(&text, buffer_slice(lines));
+    buffer_append(&text, "", 1);
+    int rc = fs_write_text(rs->fs, path, (const char *)text.data);
+    if (rc < 0)
+        LOG_WARN("could not write a checkpoint, recovery will take longer", "file=%s error=\"%s\"",
+                 path, strerror(-rc));
+    buffer_deinit(&text);
+}
+
+void checkpoints_write(struct replicas *rs)
+{
+    for (int i = 0; i < rs->dirs_count; i++) {
+        struct collected c = {0};
+        mutex_lock(&rs->lock);
+        MAP_FOR_EACH (entry, &rs->table) {
+            struct replica_entry *e = entry->value;
+            if (e->log_dir == i)
+                collect(e, &c);
+        }
+        mutex_unlock(&rs->lock);
+        file_write(rs, &rs->dirs[i], RECOVERY_POINTS, c.count, &c.recovery_points);
+        file_write(rs, &rs->dirs[i], HIGH_WATERMARKS, c.count, &c.high_watermarks);
+        buffer_deinit(&c.recovery_points);
+        buffer_deinit(&c.high_watermarks);
+    }
+}
+
+void clean_markers_write(struct replicas *rs)
+{
+    for (int i = 0; i < rs->dirs_count; i++) {
+        char path[FS_PATH_MAX];
+        marker_path(&rs->dirs[i], path);
+        if (rs->dirs[i].failed)
+            continue;
+        int rc = fs_write_text(rs->fs, path, "{\"version\":0}\n");
+        if (rc < 0)
+            LOG_WARN("could not write the clean-shutdown marker", "file=%s error=\"%s\"", path,
+                     strerror(-rc));
+    }
+}

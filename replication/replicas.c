@@ -1,0 +1,525 @@
+/*
+ * The table of this node's replicas, their folders, and the background thread.
+ *
+ * A folder is <topic>-<index>; its partition.metadata names the topic's id. An entry is counted: by the
+ * table, by the flush queue, by parked waiters and by whoever found it; its log is closed, or deleted, by
+ * the last one.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "proto/base/clock.h"
+#include "proto/base/logging.h"
+#include "replication/replicas_internal.h"
+
+#define TICK_MS            100
+#define REMOVE_WAIT_MS     5000
+#define METADATA_BYTES_MAX 4096
+
+struct table_key {
+    struct uuid topic_id;
+    int32_t index;
+    int32_t zero; /* no padding: the key is compared as bytes */
+};
+
+static struct table_key key_of(struct uuid topic_id, int32_t index)
+{
+    return (struct table_key){topic_id, index, 0};
+}
+
+/* --- Entries --- */
+
+static void folder_path(const struct replica_entry *e, char path[FS_PATH_MAX])
+{
+    snprintf(path, FS_PATH_MAX, "%s/%s-%d", e->owner->dirs[e->log_dir].path, e->topic,
+             e->base.index);
+}
+
+static struct replica_entry *entry_new(struct replicas *rs, int log_dir, struct slice topic,
+                                       struct uuid topic_id, int32_t index)
+{
+    struct replica_entry *e = mem_zalloc(sizeof(*e));
+    e->owner = rs;
+    e->log_dir = log_dir;
+    e->topic = slice_to_text(topic);
+    mutex_init(&e->base.lock);
+    list_init(&e->waiters);
+    e->base.topic = slice_of(e->topic, topic.size);
+    e->base.topic_id = topic_id;
+    e->base.index = index;
+    atomic_init(&e->refs, 1);
+    return e;
+}
+
+static void entry_free(struct replica_entry *e)
+{
+    struct partition *p = e->base.partition;
+    if (p != NULL) {
+        struct log *log = partition_take_log(p);
+        int rc = 0;
+        if (e->removed)
+            rc = log_delete(log);
+        else
+            log_close(log);
+        if (rc < 0)
+            LOG_WARN("could not delete a log folder", "topic=%s partition=%d error=\"%s\"",
+                     e->topic, e->base.index, strerror(-rc));
+        partition_free(p);
+    }
+    mutex_deinit(&e->base.lock);
+    free(e->topic);
+    free(e);
+}
+
+void replica_unref(struct replica *r)
+{
+    if (r == NULL)
+        return;
+    struct replica_entry *e = ENTRY(r);
+    if (atomic_fetch_sub(&e->refs, 1) == 1)
+        entry_free(e);
+}
+
+void replica_effects(struct replica_entry *e, const struct partition_effects *fx)
+{
+    struct partition *p = e->base.partition;
+    const struct replicas_callbacks *up = &e->owner->options.callbacks;
+    if (fx->role_changed)
+        waiters_wake_all(e, ERR_NOT_LEADER_OR_FOLLOWER);
+    if (fx->watermark_advanced)
+        waiters_wake_watermark(e, partition_high_watermark(p));
+    if (fx->appended) {
+        waiters_wake(e, WAIT_APPENDED_DATA, ERR_NONE);
+        flush_queue(e);
+    }
+    if (fx->propose && up->propose_isr != NULL)
+        up->propose_isr(up->arg, &fx->proposal);
+}
+
+void replica_offline(struct replica_entry *e, const char *reason)
+{
+    struct replicas *rs = e->owner;
+    struct partition *p = e->base.partition;
+    LOG_ERROR("a replica is offline, its log failed", "topic=%s partition=%d dir=%s reason=\"%s\"",
+              e->topic, e->base.index, rs->dirs[e->log_dir].path, reason);
+    waiters_wake_all(e, ERR_KAFKA_STORAGE_ERROR);
+    if (e->flushing) {
+        e->doomed = true; /* a flush thread has the log's files in hand */
+        return;
+    }
+    e->base.partition = NULL;
+    log_close(partition_take_log(p));
+    partition_free(p);
+    if (rs->options.callbacks.storage_failed != NULL)
+        rs->options.callbacks.storage_failed(rs->options.callbacks.arg, rs->dirs[e->log_dir].path,
+                                             reason);
+}
+
+/* --- Opening --- */
+
+static enum error_code entry_open(struct replica_entry *e, const struct partition_config *config)
+{
+    struct replicas *rs = e->owner;
+    struct log_dir *dir = &rs->dirs[e->log_dir];
+    char path[FS_PATH_MAX];
+    struct log *log;
+    folder_path(e, path);
+    enum error_code err =
+        log_open(path, rs->fs, &config->log, e->base.topic_id, dir->clean,
+                 checkpoint_find(&dir->recovery_points, e->base.topic, e->base.index),
+                 clock_wall_ms(), &log);
+    if (err != ERR_NONE)
+        return err;
+    int64_t watermark = checkpoint_find(&dir->high_watermarks, e->base.topic, e->base.index);
+    e->base.partition = partition_new(rs->options.node_id, e->base.topic, e->base.topic_id,
+                                      e->base.index, config, log, watermark);
+    return ERR_NONE;
+}
+
+static bool topic_id_read(struct replicas *rs, const char *folder, struct uuid *id)
+{
+    char path[FS_PATH_MAX + 32];
+    char *text = NULL;
+    snprintf(path, sizeof(path), "%s/partition.metadata", folder);
+    bool found = false;
+    if (fs_read_text(rs->fs, path, &text, METADATA_BYTES_MAX) == 0) {
+        char *at = strstr(text, "topic_id: ");
+        found = at != NULL && strlen(at + 10) >= UUID_TEXT_SIZE - 1 &&
+                uuid_from_text(slice_of(at + 10, UUID_TEXT_SIZE - 1), id) == 0;
+    }
+    free(text);
+    return found;
+}
+
+struct scan {
+    struct replicas *rs;
+    int log_dir;
+};
+
+/* A folder <topic>-<index>; anything else in the log dir is not ours to touch. */
+static int folder_found(void *arg, const char *name)
+{
+    struct scan *scan = arg;
+    struct replicas *rs = scan->rs;
+    struct log_dir *dir = &rs->dirs[scan->log_dir];
+    const char *dash = strrchr(name, '-');
+    char *end = NULL;
+    long index = dash ? strtol(dash + 1, &end, 10) : -1;
+    if (dash == NULL || dash == name || end == dash + 1 || *end != '\0' || index < 0)
+        return 0;
+    char path[FS_PATH_MAX];
+    struct uuid id;
+    snprintf(path, sizeof(path), "%s/%s", dir->path, name);
+    if (!topic_id_read(rs, path, &id))
+        return 0;
+    struct partition_config config = {
+        .log = log_config_default(), .min_insync_replicas = 1, .replica_lag_time_max_ms = 30000};
+    struct table_key key = key_of(id, (int32_t)index);
+    struct replica_entry *e =
+        entry_new(rs, scan->log_dir, slice_of(name, (size_t)(dash - name)), id, (int32_t)index);
+    enum error_code err = entry_open(e, &config);
+    if (err != ERR_NONE)
+        LOG_ERROR("cannot open a partition's log, the replica is offline", "dir=%s error=%s", path,
+                  error_name(err));
+    dir->replicas_count++;
+    map_put(&rs->table, MAP_KEY(key), e);
+    return 0;
+}
+
+static void dir_open(struct replicas *rs, int i)
+{
+    struct log_dir *dir = &rs->dirs[i];
+    struct scan scan = {rs, i};
+    checkpoints_read(rs, dir);
+    int rc = rs->fs->list(rs->fs->arg, dir->path, folder_found, &scan);
+    if (rc < 0) {
+        LOG_ERROR("cannot read a log folder", "dir=%s error=\"%s\"", dir->path, strerror(-rc));
+        dir->failed = true;
+    }
+    checkpoints_forget(dir);
+    LOG_INFO("log folder loaded", "dir=%s replicas=%d clean=%d", dir->path, dir->replicas_count,
+             dir->clean);
+}
+
+static void background_run(void *arg);
+
+enum error_code replicas_open(const struct replicas_options *options, const struct fs *fs,
+                              struct replicas **replicas)
+{
+    struct replicas *rs = mem_zalloc(sizeof(*rs));
+    *replicas = NULL;
+    rs->options = *options;
+    rs->fs = fs;
+    rs->dirs_count = options->log_dirs_count;
+    rs->dirs = mem_zalloc((size_t)rs->dirs_count * sizeof(*rs->dirs));
+    mutex_init(&rs->lock);
+    int failed = 0;
+    for (int i = 0; i < rs->dirs_count; i++) {
+        rs->dirs[i].path = mem_strdup(options->log_dirs[i]);
+        dir_open(rs, i);
+        failed += rs->dirs[i].failed;
+    }
+    if (failed == rs->dirs_count)
+        return ERR_KAFKA_STORAGE_ERROR;
+    CHECK(flush_start(rs) == 0);
+    CHECK(thread_start(&rs->background, &BACKGROUND, "replicas", background_run, rs) == 0);
+    *replicas = rs;
+    return ERR_NONE;
+}
+
+/* --- Look-up --- */
+
+struct replica *replicas_find(struct replicas *rs, struct uuid topic_id, int32_t index)
+{
+    struct table_key key = key_of(topic_id, index);
+    mutex_lock(&rs->lock);
+    struct replica_entry *e = map_find(&rs->table, MAP_KEY(key));
+    if (e != NULL)
+        atomic_fetch_add(&e->refs, 1);
+    mutex_unlock(&rs->lock);
+    return e ? &e->base : NULL;
+}
+
+/* All entries, each counted, so that they are visited without the table's lock. */
+static struct replica_entry **snapshot(struct replicas *rs, size_t *count)
+{
+    mutex_lock(&rs->lock);
+    struct replica_entry **all = mem_alloc((rs->table.count + 1) * sizeof(*all));
+    *count = 0;
+    MAP_FOR_EACH (entry, &rs->table) {
+        all[*count] = entry->value;
+        atomic_fetch_add(&all[*count]->refs, 1);
+        (*count)++;
+    }
+    mutex_unlock(&rs->lock);
+    return all;
+}
+
+void replicas_each(struct replicas *rs, void (*each)(void *arg, struct replica *r), void *arg)
+{
+    size_t count;
+    struct replica_entry **all = snapshot(rs, &count);
+    for (size_t i = 0; i < count; i++) {
+        each(arg, &all[i]->base);
+        replica_unref(&all[i]->base);
+    }
+    free(all);
+}
+
+/* --- From the metadata --- */
+
+static int dir_choose(const struct replicas *rs)
+{
+    int best = -1;
+    for (int i = 0; i < rs->dirs_count; i++)
+        if (!rs->dirs[i].failed &&
+            (best < 0 || rs->dirs[i].replicas_count < rs->dirs[best].replicas_count))
+            best = i;
+    return best;
+}
+
+static enum error_code entry_create(struct replicas *rs, struct slice topic, struct uuid topic_id,
+                                    int32_t index, const struct partition_config *config,
+                                    struct replica_entry **out)
+{
+    int dir = dir_choose(rs);
+    *out = NULL;
+    if (dir < 0)
+        return ERR_KAFKA_STORAGE_ERROR;
+    struct replica_entry *e = entry_new(rs, dir, topic, topic_id, index);
+    enum error_code err = entry_open(e, config);
+    if (err != ERR_NONE) {
+        replica_unref(&e->base);
+        return err;
+    }
+    struct table_key key = key_of(topic_id, index);
+    atomic_fetch_add(&e->refs, 1); /* the caller's */
+    mutex_lock(&rs->lock);
+    rs->dirs[dir].replicas_count++;
+    CHECK(map_put(&rs->table, MAP_KEY(key), e) == NULL);
+    mutex_unlock(&rs->lock);
+    *out = e;
+    return ERR_NONE;
+}
+
+enum error_code replicas_apply(struct replicas *rs, struct slice topic, struct uuid topic_id,
+                               int32_t index, const struct partition_state *state,
+                               const struct partition_config *config)
+{
+    struct replica *found = replicas_find(rs, topic_id, index);
+    struct replica_entry *e = found ? ENTRY(found) : NULL;
+    enum error_code err = ERR_NONE;
+    if (e == NULL)
+        err = entry_create(rs, topic, topic_id, index, config, &e);
+    if (err != ERR_NONE)
+        return err;
+    struct partition_effects fx = {0};
+    mutex_lock(&e->base.lock);
+    if (e->base.partition == NULL) {
+        err = ERR_KAFKA_STORAGE_ERROR;
+    } else {
+        partition_configure(e->base.partition, config);
+        e->write_caching = config->write_caching;
+        err = partition_apply(e->base.partition, state, clock_monotonic_ms(), &fx);
+        replica_effects(e, &fx);
+        if (err == ERR_KAFKA_STORAGE_ERROR)
+            replica_offline(e, "taking over a role");
+    }
+    if (state->isr_count < MIN(config->min_insync_replicas, state->replicas_count))
+        waiters_wake(e, WAIT_HIGH_WATERMARK, ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
+    mutex_unlock(&e->base.lock);
+    replica_unref(&e->base);
+    return err;
+}
+
+void replicas_remove(struct replicas *rs, struct uuid topic_id, int32_t index)
+{
+    struct table_key key = key_of(topic_id, index);
+    mutex_lock(&rs->lock);
+    struct replica_entry *e = map_remove(&rs->table, MAP_KEY(key));
+    if (e != NULL)
+        rs->dirs[e->log_dir].replicas_count--;
+    mutex_unlock(&rs->lock);
+    if (e == NULL)
+        return;
+    mutex_lock(&e->base.lock);
+    e->removed = true;
+    waiters_wake_all(e, ERR_UNKNOWN_TOPIC_OR_PARTITION);
+    mutex_unlock(&e->base.lock);
+    /* A topic of the same name may come next: its folder must be free by then. */
+    for (int waited_ms = 0; atomic_load(&e->refs) > 1 && waited_ms < REMOVE_WAIT_MS; waited_ms++) {
+        struct timespec pause = {.tv_nsec = 1000000};
+        nanosleep(&pause, NULL);
+    }
+    replica_unref(&e->base);
+}
+
+void replicas_remove_strays(struct replicas *rs, bool (*keep)(void *arg, struct uuid, int32_t),
+                            void *arg)
+{
+    size_t count;
+    struct replica_entry **all = snapshot(rs, &count);
+    for (size_t i = 0; i < count; i++) {
+        struct replica_entry *e = all[i];
+        if (!keep(arg, e->base.topic_id, e->base.index)) {
+            LOG_INFO("deleting a log folder of a topic that is gone", "topic=%s partition=%d",
+                     e->topic, e->base.index);
+            replicas_remove(rs, e->base.topic_id, e->base.index);
+        }
+        replica_unref(&e->base);
+    }
+    free(all);
+}
+
+void replicas_proposal_failed(struct replicas *rs, struct uuid topic_id, int32_t index,
+                              enum error_code err)
+{
+    struct replica *r = replicas_find(rs, topic_id, index);
+    if (r == NULL)
+        return;
+    mutex_lock(&r->lock);
+    if (r->partition != NULL)
+        partition_proposal_failed(r->partition, err, clock_monotonic_ms());
+    mutex_unlock(&r->lock);
+    replica_unref(r);
+}
+
+/* --- The data path --- */
+
+enum error_code replica_append(struct replicas *rs, struct replica *r, uint8_t *batch, size_t size,
+                               const struct batch_header *header, int16_t acks,
+                               struct partition_append_result *out)
+{
+    (void)rs;
+    struct partition_effects fx = {0};
+    enum error_code err = ERR_KAFKA_STORAGE_ERROR;
+    *out = (struct partition_append_result){.base_offset = -1};
+    mutex_lock(&r->lock);
+    if (r->partition != NULL && !ENTRY(r)->removed) {
+        err = partition_append(r->partition, batch, size, header, acks, clock_wall_ms(), out, &fx);
+        replica_effects(ENTRY(r), &fx);
+    }
+    mutex_unlock(&r->lock);
+    return err;
+}
+
+enum error_code replica_follower_fetched(struct replicas *rs, struct replica *r,
+                                         const struct follower_fetch *fetch)
+{
+    (void)rs;
+    struct partition_effects fx = {0};
+    enum error_code err = ERR_KAFKA_STORAGE_ERROR;
+    mutex_lock(&r->lock);
+    if (r->partition != NULL) {
+        err = partition_follower_fetched(r->partition, fetch, clock_monotonic_ms(), &fx);
+        replica_effects(ENTRY(r), &fx);
+    }
+    mutex_unlock(&r->lock);
+    return err;
+}
+
+enum error_code replica_fetched(struct replicas *rs, struct replica *r,
+                                const struct fetched *answer, bool *flush_pending)
+{
+    (void)rs;
+    struct partition_effects fx = {0};
+    enum error_code err = ERR_KAFKA_STORAGE_ERROR;
+    *flush_pending = false;
+    mutex_lock(&r->lock);
+    if (r->partition != NULL) {
+        err = partition_fetched(r->partition, answer, clock_wall_ms(), &fx);
+        *flush_pending = fx.appended && !ENTRY(r)->write_caching;
+        replica_effects(ENTRY(r), &fx);
+    }
+    mutex_unlock(&r->lock);
+    return err;
+}
+
+/* --- Background --- */
+
+static void tick_one(void *arg, struct replica *r)
+{
+    (void)arg;
+    struct partition_effects fx = {0};
+    mutex_lock(&r->lock);
+    if (r->partition != NULL) {
+        partition_tick(r->partition, clock_monotonic_ms(), &fx);
+        replica_effects(ENTRY(r), &fx);
+    }
+    mutex_unlock(&r->lock);
+}
+
+static void retention_one(void *arg, struct replica *r)
+{
+    (void)arg;
+    int64_t now_ms = clock_wall_ms();
+    mutex_lock(&r->lock);
+    if (r->partition != NULL) {
+        struct log *log = partition_log(r->partition);
+        log_apply_retention(log, now_ms, partition_high_watermark(r->partition));
+        log_remove_deleted(log, now_ms);
+    }
+    mutex_unlock(&r->lock);
+}
+
+static void background_run(void *arg)
+{
+    struct replicas *rs = arg;
+    int64_t checkpoint_ms = clock_monotonic_ms(), retention_ms = checkpoint_ms;
+    while (!atomic_load(&rs->stopping)) {
+        struct timespec pause = {.tv_nsec = TICK_MS * 1000000};
+        nanosleep(&pause, NULL);
+        int64_t now_ms = clock_monotonic_ms();
+        replicas_each(rs, tick_one, NULL);
+        if (now_ms - checkpoint_ms >= rs->options.checkpoint_interval_ms) {
+            checkpoint_ms = now_ms;
+            checkpoints_write(rs);
+        }
+        if (now_ms - retention_ms >= rs->options.retention_check_interval_ms) {
+            retention_ms = now_ms;
+            replicas_each(rs, retention_one, NULL);
+        }
+    }
+}
+
+/* --- Closing --- */
+
+static void close_one(void *arg, struct replica *r)
+{
+    bool *all_flushed = arg;
+    mutex_lock(&r->lock);
+    waiters_wake_all(ENTRY(r), ERR_NOT_LEADER_OR_FOLLOWER);
+    struct log *log = r->partition ? partition_log(r->partition) : NULL;
+    struct log_flush flush = {0};
+    enum error_code err = ERR_NONE;
+    while (err == ERR_NONE && log != NULL && log_flush_begin(log, &flush))
+        err = log_flush_end(log, &flush, log_flush_sync(log, &flush));
+    if (err == ERR_NONE && log != NULL)
+        err = log_checkpoint(log);
+    *all_flushed = *all_flushed && err == ERR_NONE && log != NULL;
+    mutex_unlock(&r->lock);
+}
+
+void replicas_close(struct replicas *rs)
+{
+    if (rs == NULL)
+        return;
+    atomic_store(&rs->stopping, true);
+    pthread_join(rs->background, NULL);
+    flush_stop(rs);
+    bool all_flushed = true;
+    replicas_each(rs, close_one, &all_flushed);
+    checkpoints_write(rs);
+    if (all_flushed)
+        clean_markers_write(rs);
+    MAP_FOR_EACH (entry, &rs->table)
+        replica_unref(&((struct replica_entry *)entry->value)->base);
+    map_deinit(&rs->table);
+    for (int i = 0; i < rs->dirs_count; i++)
+        free(rs->dirs[i].path);
+    free(rs->dirs);
+    mutex_deinit(&rs->lock);
+    free(rs);
+}

@@ -1,0 +1,81 @@
+/*
+ * What replicas.c, waiters.c, flush.c and checkpoints.c share.
+ */
+#pragma once
+
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "proto/base/map.h"
+#include "replication/replicas.h"
+
+/* A replica with what the node keeps around it. */
+struct replica_entry {
+    struct replica base;
+    atomic_int refs;
+    struct replicas *owner;
+    int log_dir;            /* index; constant */
+    char *topic;            /* owned; base.topic points here */
+    struct list waiters;    /* guarded by base.lock */
+    bool write_caching;     /* guarded by base.lock */
+    bool flushing;          /* guarded by base.lock: a flush thread has it, or it is queued */
+    bool dirty;             /* guarded by base.lock: appended since that flush began */
+    struct list flush_link; /* guarded by owner->flush_lock */
+    bool doomed;            /* guarded by base.lock: offline as soon as the running flush ends */
+    bool removed;           /* guarded by base.lock: the topic is gone */
+};
+
+struct log_dir {
+    char *path;
+    bool failed; /* guarded by the table lock */
+    bool clean;  /* its clean-shutdown marker was there */
+    int replicas_count;
+    struct map
+        recovery_points; /* "topic index" -> offset + 1 as pointer value; only while opening */
+    struct map high_watermarks;
+};
+
+struct replicas {
+    struct replicas_options options;
+    const struct fs *fs;
+    struct log_dir *dirs;
+    int dirs_count;
+
+    struct mutex lock; /* the table; taken before any replica's lock, or alone */
+    struct map table;  /* topic id and index -> struct replica_entry, each counted */
+
+    struct mutex flush_lock;
+    struct list flush_queue; /* guarded by flush_lock */
+    sem_t flush_work;
+    pthread_t *flush_threads;
+
+    pthread_t background;
+    _Atomic bool stopping;
+};
+
+#define ENTRY(r) CONTAINER_OF(r, struct replica_entry, base)
+
+/* Lock held: do what the pure logic asked for. */
+void replica_effects(struct replica_entry *e, const struct partition_effects *fx);
+/* Lock held: the log failed; the replica is offline from now on. */
+void replica_offline(struct replica_entry *e, const char *reason);
+
+/* waiters.c; lock held */
+void waiters_wake(struct replica_entry *e, enum waiter_kind kind, enum error_code err);
+void waiters_wake_watermark(struct replica_entry *e, int64_t high_watermark);
+void waiters_wake_all(struct replica_entry *e, enum error_code err);
+
+/* flush.c */
+int flush_start(struct replicas *rs) MUST_CHECK;
+void flush_stop(struct replicas *rs);
+/* Lock held: the log has unsynced bytes. */
+void flush_queue(struct replica_entry *e);
+
+/* checkpoints.c */
+void checkpoints_read(struct replicas *rs, struct log_dir *dir);
+int64_t checkpoint_find(const struct map *offsets, struct slice topic, int32_t index);
+void checkpoints_forget(struct log_dir *dir);
+/* Write recovery points and high watermarks of every folder. */
+void checkpoints_write(struct replicas *rs);
+/* The clean-shutdown marker of every folder that has not failed. */
+void clean_markers_write(struct replicas *rs);

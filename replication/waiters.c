@@ -1,0 +1,81 @@
+/* Requests parked on a partition. */
+#include "replication/replicas_internal.h"
+
+/* Lock held. Is there nothing to wait for? */
+static bool ready(const struct replica_entry *e, const struct waiter *w, enum error_code *err)
+{
+    struct partition *p = e->base.partition;
+    *err = ERR_NONE;
+    if (p == NULL) {
+        *err = ERR_KAFKA_STORAGE_ERROR;
+        return true;
+    }
+    if (partition_role(p) != PARTITION_LEADER) {
+        *err = ERR_NOT_LEADER_OR_FOLLOWER;
+        return true;
+    }
+    switch (w->kind) {
+    case WAIT_HIGH_WATERMARK:
+        return partition_high_watermark(p) >= w->offset;
+    case WAIT_COMMITTED_DATA:
+        return partition_high_watermark(p) > w->offset;
+    case WAIT_APPENDED_DATA:
+        return log_end_offset(partition_log(p)) > w->offset;
+    }
+    return true;
+}
+
+bool waiter_park(struct replica *r, struct waiter *w, enum error_code *err)
+{
+    struct replica_entry *e = ENTRY(r);
+    mutex_lock(&r->lock);
+    bool now = ready(e, w, err);
+    if (!now) {
+        w->replica = r;
+        atomic_fetch_add(&e->refs, 1);
+        list_push_back(&e->waiters, &w->link);
+    }
+    mutex_unlock(&r->lock);
+    return !now;
+}
+
+void waiter_remove(struct waiter *w)
+{
+    struct replica *r = w->replica;
+    if (r == NULL)
+        return;
+    mutex_lock(&r->lock);
+    list_remove(&w->link);
+    mutex_unlock(&r->lock);
+    w->replica = NULL;
+    replica_unref(r);
+}
+
+/* The waiter's reference stays until its owner removes it: wake() only posts, and the memory must not go
+ * while the lock is held. */
+static void wake(struct waiter *w, enum error_code err)
+{
+    list_remove(&w->link);
+    w->wake(w, err);
+}
+
+void waiters_wake(struct replica_entry *e, enum waiter_kind kind, enum error_code err)
+{
+    LIST_FOR_EACH (w, &e->waiters, struct waiter, link)
+        if (w->kind == kind)
+            wake(w, err);
+}
+
+void waiters_wake_watermark(struct replica_entry *e, int64_t high_watermark)
+{
+    LIST_FOR_EACH (w, &e->waiters, struct waiter, link)
+        if (w->kind == WAIT_COMMITTED_DATA ||
+            (w->kind == WAIT_HIGH_WATERMARK && w->offset <= high_watermark))
+            wake(w, ERR_NONE);
+}
+
+void waiters_wake_all(struct replica_entry *e, enum error_code err)
+{
+    LIST_FOR_EACH (w, &e->waiters, struct waiter, link)
+        wake(w, err);
+}
