@@ -172,6 +172,9 @@ static void hello_of_registered(const struct image *img, const struct image_brok
     s->connection = hello->connection;
     s->lost = false;
     s->heard_ms = now_ms;
+    /* What was proposed has happened: the same may be needed again. */
+    if (s->proposed == (b->fenced ? COMMAND_FENCE_BROKER : COMMAND_UNFENCE_BROKER))
+        s->proposed = 0;
     if (!b->fenced)
         s->fenced_index = -1;
     else if (s->fenced_index < 0)
