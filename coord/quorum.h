@@ -54,9 +54,12 @@ struct quorum_options {
     const struct quorum_voter *voters; /* controller.quorum.voters */
     int voters_count;                  /* 0 for a broker that joins by bootstrap servers */
     bool voter;                        /* this node is in voters */
-    int election_timeout_ms;           /* default 250 */
-    int heartbeat_ms;                  /* default 25 */
-    struct slice cluster_id;           /* wanted for a new cluster, null: random */
+    const char *address;     /* host:port at which other nodes reach bind_address; NULL: its
+                                          entry in voters, else bind_address (an empty host or a
+                                          wildcard becomes what the leader sees) */
+    int election_timeout_ms; /* default 250 */
+    int heartbeat_ms;        /* default 25 */
+    struct slice cluster_id; /* wanted for a new cluster, null: random */
     struct quorum_callbacks callbacks;
 };
 

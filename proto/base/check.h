@@ -8,6 +8,8 @@
 #define MUST_CHECK       __attribute__((warn_unused_result))
 #define PRINTF(fmt, arg) __attribute__((format(printf, fmt, arg)))
 #define ARRAY_COUNT(a)   (sizeof(a) / sizeof((a)[0]))
+#undef MIN /* sys/param.h has the same */
+#undef MAX
 #define MIN(a, b)        ((a) < (b) ? (a) : (b))
 #define MAX(a, b)        ((a) > (b) ? (a) : (b))
 

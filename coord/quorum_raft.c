@@ -1,0 +1,231 @@
+/*
+ * libraft's life: opening with the settings and the four wraps that make 0.22.1 safe to use, and what its
+ * state means for this node on every turn of the loop.
+ */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "coord/quorum_internal.h"
+#include "proto/base/clock.h"
+#include "proto/base/logging.h"
+
+struct append_wrap {
+    struct raft_io_append req;
+    struct raft_io_append *inner;
+    raft_io_append_cb cb;
+};
+
+/* A log write that failed must not be followed by one that succeeds: the log would have a hole. */
+static void append_done(struct raft_io_append *req, int status)
+{
+    struct append_wrap *wrap = req->data;
+    if (status != 0 && status != RAFT_CANCELED) {
+        LOG_ERROR("cannot write the raft log, stopping", "error=\"%s\"", raft_strerror(status));
+        abort();
+    }
+    wrap->cb(wrap->inner, status);
+    free(wrap);
+}
+
+static int append_wrapped(struct raft_io *io, struct raft_io_append *req,
+                          const struct raft_entry entries[], unsigned n, raft_io_append_cb cb)
+{
+    struct quorum *q = ((struct raft *)io->data)->data;
+    struct append_wrap *wrap = mem_zalloc(sizeof(*wrap));
+    wrap->req.data = wrap;
+    wrap->inner = req;
+    wrap->cb = cb;
+    int rv = q->io_append(io, &wrap->req, entries, n, append_done);
+    if (rv != 0) {
+        free(wrap);
+        LOG_ERROR("cannot write the raft log, stopping", "error=\"%s\"", raft_strerror(rv));
+        abort();
+    }
+    return rv;
+}
+
+static void heard_from(struct quorum *q, raft_id id)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    FOR_EACH (h, q->heard.items, q->heard.count) {
+        if (h->id == id) {
+            h->at_ms = now_ms;
+            return;
+        }
+    }
+    if (q->heard.count >= 64)
+        vec_remove(&q->heard, 0);
+    struct heard first = {id, now_ms};
+    vec_push(&q->heard, first);
+}
+
+int64_t raft_side_heard_ms(const struct quorum *q, raft_id id)
+{
+    FOR_EACH (h, q->heard.items, q->heard.count) {
+        if (h->id == id)
+            return h->at_ms;
+    }
+    return -1;
+}
+
+/* While this node writes its own snapshot, libraft 0.22.1 crashes on a leader's; it comes again. */
+static void recv_wrapped(struct raft_io *io, struct raft_message *message)
+{
+    struct quorum *q = ((struct raft *)io->data)->data;
+    thread_assert(&QUORUM);
+    heard_from(q, message->server_id);
+    if (message->type == RAFT_INSTALL_SNAPSHOT && q->snapshot.active) {
+        raft_configuration_close(&message->install_snapshot.conf);
+        raft_free(message->install_snapshot.data.base);
+        return;
+    }
+    q->recv(io, message);
+}
+
+static int start_wrapped(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick,
+                         raft_io_recv_cb recv)
+{
+    struct quorum *q = ((struct raft *)io->data)->data;
+    q->recv = recv;
+    return q->io_start(io, msecs, tick, recv_wrapped);
+}
+
+static int raft_failed(struct quorum *q, const char *what, int rv)
+{
+    LOG_ERROR("cannot start raft", "during=%s dir=%s error=\"%s\" detail=\"%s\"", what, q->raft_dir,
+              raft_strerror(rv), q->raft.errmsg);
+    return -EIO;
+}
+
+int raft_side_open(struct quorum *q)
+{
+    int rv = raft_uv_init(&q->io, &q->loop, q->raft_dir, transport_raft(q->transport));
+    if (rv != 0)
+        return raft_failed(q, "init", rv);
+    q->io_append = q->io.append;
+    q->io_start = q->io.start;
+    q->io_snapshot_put = q->io.snapshot_put;
+    q->io.append = append_wrapped;
+    q->io.start = start_wrapped;
+    q->io.snapshot_put = fsm_snapshot_put;
+    raft_uv_set_connect_retry_delay(&q->io, 100);
+    raft_uv_set_auto_recovery(&q->io, !q->options.voter);
+    fsm_init(q);
+    rv = raft_init(&q->raft, &q->io, &q->fsm, q->marker.raft_id, q->address);
+    if (rv != 0) {
+        raft_uv_close(&q->io);
+        return raft_failed(q, "init", rv);
+    }
+    q->raft_opened = true;
+    q->raft.data = q;
+    raft_set_election_timeout(&q->raft, (unsigned)q->options.election_timeout_ms);
+    raft_set_heartbeat_timeout(&q->raft, (unsigned)q->options.heartbeat_ms);
+    raft_set_pre_vote(&q->raft, true);
+    raft_set_snapshot_threshold(&q->raft, SNAPSHOT_THRESHOLD);
+    raft_set_snapshot_trailing(&q->raft, SNAPSHOT_TRAILING);
+    raft_set_install_snapshot_timeout(&q->raft, 10000);
+    raft_set_max_catch_up_rounds(&q->raft, 100);
+    raft_set_max_catch_up_round_duration(&q->raft, 50 * 1000);
+    return 0;
+}
+
+int raft_side_bootstrap(struct quorum *q)
+{
+    struct raft_configuration conf;
+    raft_configuration_init(&conf);
+    int rv = 0;
+    for (int i = 0; i < q->options.voters_count && rv == 0; i++) {
+        const struct quorum_voter *v = &q->options.voters[i];
+        rv = raft_configuration_add(&conf, raft_id_of(v->node_id, 0), v->address, RAFT_VOTER);
+    }
+    if (rv == 0)
+        rv = raft_bootstrap(&q->raft, &conf);
+    raft_configuration_close(&conf);
+    return rv == 0 || rv == RAFT_CANTBOOTSTRAP ? 0 : raft_failed(q, "bootstrap", rv);
+}
+
+int raft_side_start(struct quorum *q)
+{
+    int rv = raft_start(&q->raft);
+    if (rv != 0)
+        return raft_failed(q, "start", rv);
+    q->raft_running = true;
+    return 0;
+}
+
+/* --- Every turn of the loop --- */
+
+struct barrier {
+    struct raft_barrier req;
+    struct quorum *q;
+    raft_term term;
+};
+
+static void ready_done(struct raft_barrier *req, int status)
+{
+    struct barrier *b = CONTAINER_OF(req, struct barrier, req);
+    struct quorum *q = b->q;
+    if (status == 0 && b->term == q->lead_term) {
+        q->ready = true;
+        LOG_INFO("this node leads the quorum", "term=%llu applied=%lld", b->term,
+                 (long long)q->applied_index);
+    }
+    free(b);
+}
+
+static void push_done(struct raft_barrier *req, int status)
+{
+    (void)status;
+    struct barrier *b = CONTAINER_OF(req, struct barrier, req);
+    b->q->pushing = false;
+    free(b);
+}
+
+static bool send_barrier(struct quorum *q, raft_term term, raft_barrier_cb cb)
+{
+    struct barrier *b = mem_zalloc(sizeof(*b));
+    b->q = q;
+    b->term = term;
+    if (raft_barrier(&q->raft, &b->req, cb) == 0)
+        return true;
+    free(b);
+    return false;
+}
+
+static void leadership(struct quorum *q)
+{
+    bool leader = raft_state(&q->raft) == RAFT_LEADER;
+    raft_term term = raft_current_term(&q->raft);
+    if (q->lead_term != 0 && (!leader || term != q->lead_term)) {
+        LOG_INFO("this node no longer leads the quorum", "term=%llu", q->lead_term);
+        q->lead_term = 0;
+        q->ready = q->forming = q->push_wanted = false;
+        submit_leadership_lost(q);
+    }
+    /* Nothing is served before an entry of the own term is applied: only then is all of the past. */
+    if (leader && q->lead_term == 0 && send_barrier(q, term, ready_done))
+        q->lead_term = term;
+}
+
+/* Followers hear of a commit with the leader's next message: when nothing else is to be sent, an empty
+ * entry makes one, so that they need not wait for a heartbeat. */
+static void push_commit(struct quorum *q)
+{
+    if (!q->push_wanted || q->pushing || q->in_flight.active || !list_is_empty(&q->proposals))
+        return;
+    q->push_wanted = false;
+    if (q->ready && q->raft.configuration.n > 1)
+        q->pushing = send_barrier(q, q->lead_term, push_done);
+}
+
+void raft_side_turn(struct quorum *q)
+{
+    if (raft_state(&q->raft) == RAFT_UNAVAILABLE) {
+        LOG_ERROR("raft is unavailable, stopping", "detail=\"%s\"", q->raft.errmsg);
+        abort();
+    }
+    leadership(q);
+    if (q->log_bytes > SNAPSHOT_LOG_BYTES && !q->snapshot.active)
+        raft_set_snapshot_threshold(&q->raft, 1);
+    push_commit(q);
+}
