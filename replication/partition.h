@@ -102,7 +102,8 @@ void partition_flushed(struct partition *p, int64_t now_ms, struct partition_eff
 struct follower_fetch {
     int32_t replica;
     int64_t broker_epoch; /* -1: unknown */
-    int32_t leader_epoch; /* current leader epoch of the request: proves nothing unless it is ours */
+    int32_t
+        leader_epoch; /* current leader epoch of the request: proves nothing unless it is ours */
     int64_t fetch_offset;
     int32_t last_fetched_epoch; /* -1: not given */
 };
