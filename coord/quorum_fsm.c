@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "coord/quorum_internal.h"
+#include "proto/base/crc32c.h"
 #include "proto/base/logging.h"
 
 static void publish(struct quorum *q)
@@ -38,6 +39,15 @@ static void own_stream(struct quorum *q, const struct changes *changes)
     }
 }
 
+/* libraft hands out a copy of the entry, so that its address says nothing; and an index alone could be that of
+ * another leader's entry. */
+static bool is_in_flight(const struct quorum *q, int64_t index, const struct raft_buffer *buf)
+{
+    const struct in_flight *f = &q->in_flight;
+    return f->active && (int64_t)f->req.index == index && f->size == buf->len &&
+           f->crc == crc32c(0, buf->base, buf->len);
+}
+
 static int on_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **result)
 {
     struct quorum *q = fsm->data;
@@ -54,7 +64,7 @@ static int on_apply(struct raft_fsm *fsm, const struct raft_buffer *buf, void **
     image_unref(img);
     q->applied_index = index;
     q->log_bytes += (int64_t)buf->len;
-    if (q->in_flight.active && q->in_flight.base == buf->base) {
+    if (is_in_flight(q, index, buf)) {
         q->in_flight.index = index;
         command_results_encode(&q->in_flight.results, results.list.items,
                                (int32_t)results.list.count);

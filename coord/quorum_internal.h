@@ -68,7 +68,8 @@ struct proposal {
 struct in_flight {
     bool active;
     struct raft_apply req;
-    const void *base; /* of the entry, to know it when it is applied */
+    size_t size; /* of the entry; with its checksum and index, to know it when it is applied */
+    uint32_t crc;
     struct list proposals;
     int64_t index;         /* once applied */
     struct buffer results; /* once applied, encoded */

@@ -13,6 +13,7 @@
 
 #include "coord/quorum_internal.h"
 #include "proto/base/clock.h"
+#include "proto/base/crc32c.h"
 #include "proto/base/logging.h"
 
 struct forward_answer {
@@ -263,7 +264,6 @@ static void entry_done(struct raft_apply *req, int status, void *result)
         proposals_fail(&proposals, ERR_UNKNOWN_SERVER_ERROR);
     }
     f->active = false;
-    f->base = NULL;
     buffer_clear(&f->results);
 }
 
@@ -288,7 +288,8 @@ static void entry_propose(struct quorum *q)
     memset((char *)buf.base + entry.size, 0, buf.len - entry.size);
     buffer_deinit(&entry);
     f->active = true;
-    f->base = buf.base;
+    f->size = buf.len;
+    f->crc = crc32c(0, buf.base, buf.len);
     f->index = -1;
     int rv = raft_apply(&q->raft, &f->req, &buf, 1, entry_done);
     if (rv == 0)
@@ -296,7 +297,6 @@ static void entry_propose(struct quorum *q)
     /* Surely not appended. */
     raft_free(buf.base);
     f->active = false;
-    f->base = NULL;
     struct list proposals;
     list_init(&proposals);
     list_splice(&proposals, &f->proposals);
