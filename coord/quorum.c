@@ -346,6 +346,10 @@ static void options_copy(struct quorum *q, const struct quorum_options *o)
         q->options.election_timeout_ms = 250;
     if (q->options.heartbeat_ms <= 0)
         q->options.heartbeat_ms = 25;
+    if (q->options.snapshot_threshold <= 0)
+        q->options.snapshot_threshold = SNAPSHOT_THRESHOLD;
+    if (q->options.snapshot_trailing <= 0)
+        q->options.snapshot_trailing = SNAPSHOT_TRAILING;
 }
 
 static struct quorum *quorum_new(const struct quorum_options *options)

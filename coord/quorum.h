@@ -59,6 +59,8 @@ struct quorum_options {
                                           wildcard becomes what the leader sees) */
     int election_timeout_ms; /* default 250 */
     int heartbeat_ms;        /* default 25 */
+    int snapshot_threshold;  /* entries between snapshots; 0: 4096 */
+    int snapshot_trailing;   /* entries kept behind one; 0: 2048 */
     struct slice cluster_id; /* wanted for a new cluster, null: random */
     struct quorum_callbacks callbacks;
 };

@@ -119,7 +119,7 @@ static int on_snapshot(struct raft_fsm *fsm, struct raft_buffer *bufs[], unsigne
     *n_bufs = 1;
     q->snapshot.bufs = *bufs;
     q->log_bytes = 0;
-    raft_set_snapshot_threshold(&q->raft, SNAPSHOT_THRESHOLD);
+    raft_set_snapshot_threshold(&q->raft, (unsigned)q->options.snapshot_threshold);
     return 0;
 }
 

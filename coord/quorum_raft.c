@@ -121,8 +121,8 @@ int raft_side_open(struct quorum *q)
     raft_set_election_timeout(&q->raft, (unsigned)q->options.election_timeout_ms);
     raft_set_heartbeat_timeout(&q->raft, (unsigned)q->options.heartbeat_ms);
     raft_set_pre_vote(&q->raft, true);
-    raft_set_snapshot_threshold(&q->raft, SNAPSHOT_THRESHOLD);
-    raft_set_snapshot_trailing(&q->raft, SNAPSHOT_TRAILING);
+    raft_set_snapshot_threshold(&q->raft, (unsigned)q->options.snapshot_threshold);
+    raft_set_snapshot_trailing(&q->raft, (unsigned)q->options.snapshot_trailing);
     raft_set_install_snapshot_timeout(&q->raft, 10000);
     raft_set_max_catch_up_rounds(&q->raft, 100);
     raft_set_max_catch_up_round_duration(&q->raft, 50 * 1000);
@@ -223,6 +223,12 @@ void raft_side_turn(struct quorum *q)
     if (raft_state(&q->raft) == RAFT_UNAVAILABLE) {
         LOG_ERROR("raft is unavailable, stopping", "detail=\"%s\"", q->raft.errmsg);
         abort();
+    }
+    /* Barriers and snapshots move it, too, without a call of the state machine. */
+    int64_t last_applied = (int64_t)raft_last_applied(&q->raft);
+    if (last_applied > q->applied_index) {
+        q->applied_index = last_applied;
+        submit_progress(q);
     }
     leadership(q);
     if (q->log_bytes > SNAPSHOT_LOG_BYTES && !q->snapshot.active)

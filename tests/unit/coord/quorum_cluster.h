@@ -37,6 +37,7 @@ struct cluster {
     struct quorum_voter voters[3];
     atomic_int drop_answers; /* of so many forwarded batches the fate stays unknown */
     atomic_int adopted;
+    int snapshot_threshold; /* of nodes that start */
 };
 
 struct forwarded {
@@ -122,6 +123,8 @@ static inline int node_start(struct cluster_node *n)
                                .voters = n->c->voters,
                                .voters_count = 3,
                                .voter = n->id < 3,
+                               .snapshot_threshold = n->c->snapshot_threshold,
+                               .snapshot_trailing = n->c->snapshot_threshold / 4,
                                .cluster_id = SLICE_NULL,
                                .callbacks = {.arg = n, .forward = forward, .adopt = adopt}};
     struct quorum *q;

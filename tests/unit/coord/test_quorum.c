@@ -9,12 +9,18 @@
 
 #include "tests/unit/coord/quorum_cluster.h"
 
-static void form(struct cluster *c)
+static void form_with(struct cluster *c, int snapshot_threshold)
 {
     cluster_init(c);
+    c->snapshot_threshold = snapshot_threshold;
     for (int i = 0; i < 3; i++)
         assert_int_equal(node_start(&c->nodes[i]), 0);
     assert_true(cluster_leader(c) >= 0);
+}
+
+static void form(struct cluster *c)
+{
+    form_with(c, 0);
 }
 
 static void wait_applied(struct cluster_node *n, int64_t index)
@@ -133,6 +139,42 @@ static void a_standby_joins_restarts_and_submits(void **unused)
     cluster_deinit(&c);
 }
 
+static bool has_snapshot(const struct cluster_node *n)
+{
+    char command[192];
+    snprintf(command, sizeof(command), "ls %s/raft/snapshot-* >/dev/null 2>&1", n->dir);
+    return system(command) == 0;
+}
+
+static void snapshots_carry_restarts_laggards_and_new_members(void **unused)
+{
+    (void)unused;
+    struct cluster c;
+    form_with(&c, 40);
+    int leader = cluster_leader(&c);
+    struct cluster_node *n = &c.nodes[leader], *laggard = &c.nodes[(leader + 1) % 3];
+    int64_t expected = 0;
+    for (int i = 0; i < 50; i++, expected += PRODUCER_ID_BLOCK)
+        assert_int_equal(allocate(n), expected);
+    node_stop(laggard, true);
+    for (int i = 0; i < 150; i++, expected += PRODUCER_ID_BLOCK)
+        assert_int_equal(allocate(n), expected);
+    assert_true(has_snapshot(n));
+    assert_int_equal(node_start(laggard), 0); /* behind the log: the leader sends its snapshot */
+    assert_int_equal(node_start(&c.nodes[3]), 0); /* so it does to a new member */
+    wait_applied(laggard, applied(n));
+    wait_applied(&c.nodes[3], applied(n));
+    for (int i = 0; i < 100; i++, expected += PRODUCER_ID_BLOCK)
+        assert_int_equal(allocate(&c.nodes[i % 4]), expected);
+    for (int i = 0; i < 4; i++)
+        node_stop(&c.nodes[i], true);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(node_start(&c.nodes[i]), 0);
+    assert_true(cluster_leader(&c) >= 0);
+    assert_int_equal(allocate(&c.nodes[3]), expected);
+    cluster_deinit(&c);
+}
+
 static void wait_voter(struct cluster *c, int leader, int32_t node_id)
 {
     char *dir = c->nodes[node_id].dir;
@@ -223,6 +265,7 @@ int main(void)
         cmocka_unit_test(a_clean_stop_hands_leadership_over_without_an_election_timeout),
         cmocka_unit_test(all_nodes_restart_with_their_log),
         cmocka_unit_test(a_standby_joins_restarts_and_submits),
+        cmocka_unit_test(snapshots_carry_restarts_laggards_and_new_members),
         cmocka_unit_test(a_wiped_voter_comes_back_under_a_new_identity_and_votes),
         cmocka_unit_test(strangers_go_to_the_broker_or_away),
         cmocka_unit_test(refuses_a_folder_in_use_of_another_node_or_a_taken_port),
