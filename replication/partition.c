@@ -34,9 +34,17 @@ void partition_free(struct partition *p)
 {
     if (p == NULL)
         return;
-    log_close(p->log);
+    if (p->log != NULL)
+        log_close(p->log);
     free(p->topic);
     free(p);
+}
+
+struct log *partition_take_log(struct partition *p)
+{
+    struct log *log = p->log;
+    p->log = NULL;
+    return log;
 }
 
 void partition_configure(struct partition *p, const struct partition_config *config)
