@@ -6,6 +6,7 @@
 #pragma once
 
 #include "coord/image.h"
+#include "proto/base/check.h"
 
 struct node;
 struct fetchers;

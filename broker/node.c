@@ -9,7 +9,6 @@
 
 #include "broker/controller_host.h"
 #include "broker/fetchers.h"
-#include "broker/groups.h"
 #include "broker/link.h"
 #include "broker/producer_ids.h"
 #include "broker/server.h"
@@ -35,7 +34,6 @@ static void on_published(void *arg, struct image *img)
     struct node *n = arg;
     wiring_published(n->wiring, img);
     if (atomic_load(&n->up)) {
-        groups_update(n, img);
         link_status_changed(n->link); /* a registration or fencing may be in it */
     }
 }
@@ -239,8 +237,6 @@ int node_start(struct node *n)
         rc = controller_host_start(n);
     if (rc == 0)
         rc = fetchers_start(n);
-    if (rc == 0)
-        rc = groups_start(n);
     if (rc < 0)
         return rc;
     n->link = link_start(n);
@@ -269,7 +265,6 @@ void node_stop(struct node *n)
     atomic_store(&n->stopping, true);
     server_stop(n);
     fetchers_stop(n);
-    groups_stop(n);
     controller_host_stop(n);
     quorum_stop(n->quorum);
     link_stop(n->link);
