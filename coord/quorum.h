@@ -1,13 +1,15 @@
 /*
  * The Raft quorum and what it keeps: libraft on its own libuv loop thread, the state machine
- * (metadata.h), its SQLite mirror (state.h), snapshots, and the submission of commands from any thread.
+ * (metadata.h), its SQLite mirror (state.h), snapshots, and the submission of commands from any
+ * thread.
  *
- *   quorum_submit() -> queue -> this node leads?  -> one coalesced raft entry in flight -> applied -> callback
- *                                 else -> options.forward(): SubmitCommands to the leader -> its answer (error, results,
- *                                         index) -> wait until applied here -> callback
+ *   quorum_submit() -> queue -> this node leads: one coalesced raft entry in flight -> applied
+ *                               elsewhere: options.forward(), SubmitCommands to the leader
+ *                            -> applied here -> callback
  *
- * A callback thus means: committed, and visible in this node's image and database. When the fate of a batch is unknown
- * (leader lost, connection gone), the same batch is submitted again under the same sequence (raft.md §8).
+ * A callback thus means: committed, and visible in this node's image and database. When the fate of
+ * a batch is unknown (leader lost, connection gone), the same batch is submitted again under the
+ * same sequence.
  */
 #pragma once
 
@@ -33,16 +35,17 @@ struct quorum_status {
 struct quorum_callbacks {
     void *arg;
     /* QUORUM thread: somebody connected to the CONTROLLER port who does not speak the quorum's own
-     * protocol (its connections begin with the 4 bytes "MRQ1", looked at with MSG_PEEK; anything else is
-     * Kafka's protocol, whose first byte is 0): the broker takes the descriptor over, nothing was read
-     * from it. BrokerHello, SubmitCommands and Kafka's --bootstrap-controller tools come this way. */
+     * protocol (its connections begin with the 4 bytes "MRQ1", looked at with MSG_PEEK; anything
+     * else is Kafka's protocol, whose first byte is 0): the broker takes the descriptor over,
+     * nothing was read from it. BrokerHello, SubmitCommands and Kafka's --bootstrap-controller
+     * tools come this way. */
     void (*adopt)(void *arg, int fd);
     /* QUORUM thread: a new image was published (already readable by quorum_image()). */
     void (*published)(void *arg, struct image *img);
     /* QUORUM thread: leadership of the quorum or the known leader changed. */
     void (*status_changed)(void *arg, const struct quorum_status *status);
-    /* QUORUM thread: carry this node's batch (encoded) to the broker `leader_id`; answer by quorum_forwarded(), any
-     * thread, exactly once. */
+    /* QUORUM thread: carry this node's batch (encoded) to the broker `leader_id`; answer by
+     * quorum_forwarded(), any thread, exactly once. */
     void (*forward)(void *arg, int32_t leader_id, int64_t sequence, struct slice batch);
 };
 
@@ -65,7 +68,8 @@ struct quorum_options {
     struct quorum_callbacks callbacks;
 };
 
-/* Starts the thread. 0 or -errno with the reason logged (folder in use, other node id or cluster, port taken). */
+/* Starts the thread. 0 or -errno with the reason logged (folder in use, other node id or cluster,
+ * port taken). */
 int quorum_start(const struct quorum_options *options, struct quorum **quorum) MUST_CHECK;
 /* Hand the Raft leadership over when we have it, then stop. */
 void quorum_stop(struct quorum *q);
@@ -73,23 +77,26 @@ void quorum_stop(struct quorum *q);
 struct image *quorum_image(struct quorum *q); /* a reference; NULL before the first. Any thread. */
 void quorum_status(struct quorum *q, struct quorum_status *out); /* any thread */
 
-/* Any thread. `command`: encoded (command_encode.h), copied. done() runs on the QUORUM thread: only enqueue there.
- * err ERR_REQUEST_TIMED_OUT when timeout_ms passed without an answer: the command may still happen. */
+/* Any thread. `command`: encoded (command_encode.h), copied. done() runs on the QUORUM thread: only
+ * enqueue there. err ERR_REQUEST_TIMED_OUT when timeout_ms passed without an answer: the command
+ * may still happen. */
 typedef void quorum_done(void *arg, enum error_code err, struct slice value);
 void quorum_submit(struct quorum *q, struct slice command, int64_t timeout_ms, quorum_done *done,
                    void *arg);
 
-/* Answer to callbacks.forward(). err: ERR_NONE, ERR_NOT_CONTROLLER (surely not appended) or anything else (fate
- * unknown). */
+/* Answer to callbacks.forward(). err: ERR_NONE, ERR_NOT_CONTROLLER (surely not appended) or
+ * anything else (fate unknown). */
 void quorum_forwarded(struct quorum *q, int64_t sequence, enum error_code err, int64_t index,
                       const struct command_results *results);
 
-/* On the leader: a batch that another node forwarded (SubmitCommands). done() once applied, QUORUM thread. */
+/* On the leader: a batch that another node forwarded (SubmitCommands). done() once applied, QUORUM
+ * thread. */
 typedef void quorum_batch_done(void *arg, enum error_code err, int64_t index,
                                const struct command_results *results);
 void quorum_submit_batch(struct quorum *q, struct slice batch, quorum_batch_done *done, void *arg);
 
-/* On the leader: make a broker that registered a Raft standby (it gets the log, has no vote), idempotent. */
+/* Does nothing now: a node that starts asks the leader itself, because only it knows its Raft id
+ * (quorum_join.c). */
 void quorum_add_standby(struct quorum *q, int32_t node_id, struct slice address);
 
 /* --- Reading durable group state on any node, any thread; own read-only connections inside. --- */

@@ -1,6 +1,7 @@
 /*
- * libraft's state machine: apply an entry to memory and database, publish the image, answer; snapshots.
- * Nothing here may fail softly: a follower that skipped an entry would go on with another state.
+ * libraft's state machine: apply an entry to memory and database, publish the image, answer;
+ * snapshots. Nothing here may fail softly: a follower that skipped an entry would go on with
+ * another state.
  */
 #include <stdlib.h>
 
@@ -39,8 +40,8 @@ static void own_stream(struct quorum *q, const struct changes *changes)
     }
 }
 
-/* libraft hands out a copy of the entry, so that its address says nothing; and an index alone could be that of
- * another leader's entry. */
+/* libraft hands out a copy of the entry, so that its address says nothing; and an index alone could
+ * be that of another leader's entry. */
 static bool is_in_flight(const struct quorum *q, int64_t index, const struct raft_buffer *buf)
 {
     const struct in_flight *f = &q->in_flight;

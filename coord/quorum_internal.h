@@ -1,4 +1,5 @@
-/* What the files of the quorum (quorum*.c) share. QUORUM thread only, except where it says otherwise. */
+/* What the files of the quorum (quorum*.c) share. QUORUM thread only, except where it says
+ * otherwise. */
 #pragma once
 
 #include <raft.h>
@@ -20,7 +21,8 @@
 #define SNAPSHOT_TRAILING   2048
 #define SNAPSHOT_LOG_BYTES  (64LL << 20) /* a snapshot is due after so many bytes of log, too */
 
-/* quorum.properties: who this folder belongs to, outside the raft folder so that it survives its loss. */
+/* quorum.properties: who this folder belongs to, outside the raft folder so that it survives its
+ * loss. */
 struct quorum_marker {
     int32_t node_id;
     raft_id raft_id; /* 0: none was used yet */
@@ -188,7 +190,8 @@ static inline int32_t raft_id_node(raft_id id)
     return (int32_t)((uint32_t)id - 1);
 }
 
-/* quorum_marker.c: any thread, before the QUORUM thread starts; then QUORUM. 0 or -errno, logged. */
+/* quorum_marker.c: any thread, before the QUORUM thread starts; then QUORUM. 0 or -errno, logged.
+ */
 int marker_read(const char *dir, struct quorum_marker *out) MUST_CHECK;
 void marker_write(const char *dir, const struct quorum_marker *marker);
 /* The lock of the folder: its descriptor or -errno, logged. */

@@ -2,15 +2,16 @@
  * First start and coming back: who may form a cluster, and how a node without a log gets one.
  *
  *   no log, no vote ever given here: ask the voters (PROBING)
- *       all are empty, or a majority for a while  -> bootstrap with the configured voters, Raft id by node id
- *       one belongs to a cluster                  -> a fresh Raft id, start empty, ask the leader (ASKING):
- *                                                    it removes the old id, adds the new one, as standby,
- *                                                    and gives a voter its vote once it has caught up
- *   a log: start; if no leader shows up for a while, ask (removed meanwhile, or moved to another address)
+ *       all are empty, or a majority for a while -> bootstrap with the configured voters, Raft id by
+ *                                                   node id
+ *       one belongs to a cluster -> a fresh Raft id, start empty, ask the leader (ASKING): it removes
+ *                                   the old id, adds the new one, as standby, and gives a voter its
+ *                                   vote once it has caught up
+ *   a log: start; if no leader shows up for a while, ask (removed meanwhile, or moved)
  *
  * A voter that lost its disk would forget whom it voted for: so its old Raft id never comes back.
- * The wire: transport.h. A majority of empty voters forms a new cluster even where others still have data:
- * whoever wipes a majority has lost the cluster.
+ * The wire: transport.h. A majority of empty voters forms a new cluster even where others still
+ * have data: whoever wipes a majority has lost the cluster.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -228,8 +229,8 @@ void join_asked(void *arg, const struct transport_hello *hello, const char *peer
 
 static int start_with(struct quorum *q, raft_id id, bool bootstrap)
 {
-    /* Who bootstraps writes the marker afterwards: a crash in between leaves a log and no id, which can
-     * only be this one. Who joins writes it first, so that no id is used twice. */
+    /* Who bootstraps writes the marker afterwards: a crash in between leaves a log and no id, which
+     * can only be this one. Who joins writes it first, so that no id is used twice. */
     q->marker.raft_id = id;
     if (!bootstrap)
         marker_write(q->dir, &q->marker);

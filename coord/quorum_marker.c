@@ -46,7 +46,8 @@ int marker_read(const char *dir, struct quorum_marker *out)
     return err ? read_failed(path, err) : 0;
 }
 
-/* Written beside and renamed; the folder is synced, because a lost marker means a vote given twice. */
+/* Written beside and renamed; the folder is synced, because a lost marker means a vote given twice.
+ */
 static int write_file(const char *dir, const struct quorum_marker *m)
 {
     char path[4096], temporary[4096];

@@ -1,6 +1,6 @@
 /*
- * libraft's life: opening with the settings and the four wraps that make 0.22.1 safe to use, and what its
- * state means for this node on every turn of the loop.
+ * libraft's life: opening with the settings and the four wraps that make 0.22.1 safe to use, and
+ * what its state means for this node on every turn of the loop.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -202,13 +202,14 @@ static void leadership(struct quorum *q)
         q->ready = q->forming = q->push_wanted = false;
         submit_leadership_lost(q);
     }
-    /* Nothing is served before an entry of the own term is applied: only then is all of the past. */
+    /* Nothing is served before an entry of the own term is applied: only then is all of the past.
+     */
     if (leader && q->lead_term == 0 && send_barrier(q, term, ready_done))
         q->lead_term = term;
 }
 
-/* Followers hear of a commit with the leader's next message: when nothing else is to be sent, an empty
- * entry makes one, so that they need not wait for a heartbeat. */
+/* Followers hear of a commit with the leader's next message: when nothing else is to be sent, an
+ * empty entry makes one, so that they need not wait for a heartbeat. */
 static void push_commit(struct quorum *q)
 {
     if (!q->push_wanted || q->pushing || q->in_flight.active || !list_is_empty(&q->proposals))

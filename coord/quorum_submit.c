@@ -1,12 +1,13 @@
 /*
  * From quorum_submit() to its answer.
  *
- *   submissions -> own batch (one at a time, under a sequence) -> leader here: proposals -> one entry in flight
- *                                                              -> elsewhere: callbacks.forward()
+ *   submissions -> own batch (one at a time, under a sequence)
+ *                    leader here: -> proposals -> one entry in flight
+ *                    elsewhere:   -> callbacks.forward()
  *
- * The own batch is answered when the state machine here applies it, wherever it was proposed: the change of
- * this node's stream carries its results. An error on the way only means another try under the same
- * sequence, which the state machine applies once.
+ * The own batch is answered when the state machine here applies it, wherever it was proposed: the
+ * change of this node's stream carries its results. An error on the way only means another try
+ * under the same sequence, which the state machine applies once.
  */
 #include <limits.h>
 #include <stdlib.h>
@@ -89,7 +90,8 @@ void submit_applied(struct quorum *q, int64_t sequence, struct slice results)
         own_done_encoded(q, results);
 }
 
-/* A batch that the state machine refused as a whole changes no stream: then the leader's word counts. */
+/* A batch that the state machine refused as a whole changes no stream: then the leader's word
+ * counts. */
 void submit_progress(struct quorum *q)
 {
     if (q->own.active && q->own.answered_index >= 0 && q->applied_index >= q->own.answered_index)
@@ -382,7 +384,8 @@ void submit_turn(struct quorum *q)
 
 void submit_leader_changed(struct quorum *q)
 {
-    /* Do not wait for a dead leader's connection to fail: own_send() looks at whom it was sent to. */
+    /* Do not wait for a dead leader's connection to fail: own_send() looks at whom it was sent to.
+     */
     q->own.retry_at_ms = 0;
 }
 

@@ -1,12 +1,14 @@
 /*
- * The state machine's state as an SQLite database: metadata.db, the same rows on every node, readable with
- * the sqlite3 shell while the node runs.
+ * The state machine's state as an SQLite database: metadata.db, the same rows on every node,
+ * readable with the sqlite3 shell while the node runs.
  *
- * The Raft log and its snapshots are the truth. The file is made anew at every start (synchronous=OFF, WAL)
- * and follows the log: one transaction a log entry. Any SQLite error while applying stops the process,
- * because a node that skipped a row would differ from the others for ever.
+ * The Raft log and its snapshots are the truth. The file is made anew at every start
+ * (synchronous=OFF, WAL) and follows the log: one transaction a log entry. Any SQLite error while
+ * applying stops the process, because a node that skipped a row would differ from the others for
+ * ever.
  *
- * The writer belongs to the QUORUM thread. Readers on any thread borrow a read-only connection from a pool.
+ * The writer belongs to the QUORUM thread. Readers on any thread borrow a read-only connection from
+ * a pool.
  */
 #pragma once
 
@@ -32,7 +34,8 @@ struct metadata *state_load(struct state *s);
 int64_t state_find_stream(struct state *s, int32_t node_id, struct uuid incarnation,
                           struct arena *arena, struct slice *results);
 
-/* Snapshots (snapshot.c). A pin holds the database as it is now; any thread may encode and free it. */
+/* Snapshots (snapshot.c). A pin holds the database as it is now; any thread may encode and free it.
+ */
 struct state_pin;
 struct state_pin *state_pin(struct state *s);
 /* Serialized and compressed, raft_malloc()ed size padded to 8. */

@@ -1,6 +1,6 @@
 /*
- * Reads of group state from any thread. A connection is borrowed for one read and given back; what does not
- * fit into the pool is closed. WAL readers never wait for the writer.
+ * Reads of group state from any thread. A connection is borrowed for one read and given back; what
+ * does not fit into the pool is closed. WAL readers never wait for the writer.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,6 +1,6 @@
 /*
- * Tables of metadata.db. Ids are the 16 bytes of a UUID; lists of brokers are text ("1,2,3"). Ordered by
- * primary key, without row ids, so that equal content gives equal walks.
+ * Tables of metadata.db. Ids are the 16 bytes of a UUID; lists of brokers are text ("1,2,3").
+ * Ordered by primary key, without row ids, so that equal content gives equal walks.
  */
 #include "coord/state.h"
 

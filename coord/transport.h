@@ -1,14 +1,14 @@
 /*
  * The quorum's connections, on the CONTROLLER port and the QUORUM thread's loop.
  *
- * Every connection of ours begins with a hello:  "MRQ1" | size uint16 | body.  libraft's decoder trusts what
- * it reads, so a connection becomes Raft's only after its hello was checked: made for this node's present
- * Raft id, and of the same cluster. Whatever does not begin with those four bytes is Kafka's protocol and
- * goes to the broker unread.
+ * Every connection of ours begins with a hello:  "MRQ1" | size uint16 | body.  libraft's decoder
+ * trusts what it reads, so a connection becomes Raft's only after its hello was checked: made for
+ * this node's present Raft id, and of the same cluster. Whatever does not begin with those four
+ * bytes is Kafka's protocol and goes to the broker unread.
  *
  *   accept -> peek 4 bytes -> other: adopt(fd)
  *                          -> hello RAFT: admit()? -> libraft reads from it
- *                          -> hello ASK: asked() fills an answer, sent at once, closed (quorum_join.c)
+ *                          -> hello ASK, JOIN: asked() fills an answer, sent at once, closed
  *
  * Raft connections carry requests one way; answers come on the peer's own connection.
  */
@@ -59,7 +59,8 @@ int transport_open(uv_loop_t *loop, const char *bind_address, int connect_timeou
                    const struct transport_callbacks *callbacks, struct transport **out);
 /* For raft_uv_init(). */
 struct raft_uv_transport *transport_raft(struct transport *t);
-/* After raft was closed: closed(arg) once nothing uses t any more; free it then with transport_free(). */
+/* After raft was closed: closed(arg) once nothing uses t any more; free it then with
+ * transport_free(). */
 void transport_close(struct transport *t, void (*closed)(void *arg), void *arg);
 void transport_free(struct transport *t);
 

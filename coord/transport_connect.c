@@ -1,6 +1,6 @@
 /*
- * Connections that this node opens: resolve, connect, say hello; then they are Raft's, or wait for the
- * answer to a question.
+ * Connections that this node opens: resolve, connect, say hello; then they are Raft's, or wait for
+ * the answer to a question.
  */
 #include <errno.h>
 #include <netinet/in.h>

@@ -1,6 +1,6 @@
 /*
- * Quorums of one process for tests: temporary folders, free ports, forwarding wired from one to the other.
- * Every node's quorum runs on its own thread; the test's thread starts and stops them.
+ * Quorums of one process for tests: temporary folders, free ports, forwarding wired from one to the
+ * other. Every node's quorum runs on its own thread; the test's thread starts and stops them.
  */
 #pragma once
 
@@ -216,8 +216,8 @@ static inline void waiter_done(void *arg, enum error_code err, struct slice valu
     pthread_mutex_unlock(&w->lock);
 }
 
-/* Allocates `count` blocks of producer ids through this node: numbers that must neither repeat nor skip.
- * The last one, or -1. */
+/* Allocates `count` blocks of producer ids through this node: numbers that must neither repeat nor
+ * skip. The last one, or -1. */
 static inline int64_t allocate_many(struct cluster_node *n, int count)
 {
     struct waiter w = {.missing = count};

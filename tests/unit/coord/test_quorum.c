@@ -9,6 +9,13 @@
 
 #include "tests/unit/coord/quorum_cluster.h"
 
+/* Several libraft in one process share a static buffer for messages of their own; a server has one. */
+const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:libraft.so\n";
+}
+
 static void form_with(struct cluster *c, int snapshot_threshold)
 {
     cluster_init(c);
