@@ -2,11 +2,11 @@
  * First start and coming back: who may form a cluster, and how a node without a log gets one.
  *
  *   no log, no vote ever given here: ask the voters (PROBING)
- *       all are empty, or a majority for a while -> bootstrap with the configured voters, Raft id by
- *                                                   node id
- *       one belongs to a cluster -> a fresh Raft id, start empty, ask the leader (ASKING): it removes
- *                                   the old id, adds the new one, as standby, and gives a voter its
- *                                   vote once it has caught up
+ *       all are empty, or a majority for a while -> bootstrap with the configured voters, Raft id
+ *                                                   by node id
+ *       one belongs to a cluster -> a fresh Raft id, start empty, ask the leader (ASKING): it
+ *                                   removes the old id, adds the new one, as standby, and gives
+ *                                   a voter its vote once it has caught up
  *   a log: start; if no leader shows up for a while, ask (removed meanwhile, or moved)
  *
  * A voter that lost its disk would forget whom it voted for: so its old Raft id never comes back.

@@ -13,11 +13,11 @@
 #include "proto/base/logging.h"
 #include "proto/wire.h"
 
-#define SNAPSHOT_HEADER   24
-#define SNAPSHOT_VERSION  1
-#define SNAPSHOT_RAW_MAX  (1LL << 30)
-#define SNAPSHOT_FORMAT_1 18 /* offsets in a database file: written and read format; 1 is no WAL   \
-                              */
+#define SNAPSHOT_HEADER  24
+#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_RAW_MAX (1LL << 30)
+/* Offsets in a database file: the format for writing and for reading; 1 is no WAL. */
+#define SNAPSHOT_FORMAT_1 18
 #define SNAPSHOT_FORMAT_2 19
 
 struct state_pin {

@@ -9,7 +9,7 @@
 
 #include "tests/unit/coord/quorum_cluster.h"
 
-/* Several libraft in one process share a static buffer for messages of their own; a server has one. */
+/* Several libraft in one process share a static buffer for their own messages. */
 const char *__tsan_default_suppressions(void);
 const char *__tsan_default_suppressions(void)
 {
