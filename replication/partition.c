@@ -405,7 +405,7 @@ static enum error_code truncate_diverging(struct partition *p, const struct fetc
                          ? MIN(end_offset, answer->diverging_end_offset)
                          : end_offset;
     if (end_offset < 0)
-        offset = answer->diverging_end_offset;
+        offset = 0; /* all that we have is of later epochs, and none of it is the leader's */
     offset = MAX(offset, log_start_offset(p->log));
     return truncate_to(p, MIN(offset, log_end_offset(p->log)), now_ms, "diverging_epoch");
 }
@@ -418,8 +418,8 @@ static enum error_code recover_out_of_range(struct partition *p, const struct fe
     if (answer->log_start_offset < 0 || answer->high_watermark < 0)
         return ERR_NONE;
     int64_t end = log_end_offset(p->log);
-    if (answer->log_start_offset > end ||
-        (answer->log_start_offset > log_start_offset(p->log) && answer->high_watermark >= end)) {
+    /* Within the leader's range and refused all the same: no epoch of ours is known to it. */
+    if (answer->log_start_offset > end || answer->high_watermark >= end) {
         LOG_WARN("starting over at the leader's log start",
                  "topic=%s partition=%d end=%lld leader_start=%lld", p->topic, p->index,
                  (long long)end, (long long)answer->log_start_offset);
