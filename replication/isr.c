@@ -40,8 +40,8 @@ static void follower_init(struct follower *f, int32_t node_id)
     *f = (struct follower){.node_id = node_id,
                            .broker_epoch = -1,
                            .end_offset = -1,
-                           .caught_up_ms = INT64_MIN,
-                           .fetch_ms = INT64_MIN,
+                           .caught_up_ms = FOLLOWER_NEVER,
+                           .fetch_ms = FOLLOWER_NEVER,
                            .fetch_leader_end = INT64_MAX};
 }
 
@@ -72,8 +72,8 @@ void isr_update(struct partition *p, const struct partition_state *before)
         }
         /* Whoever has left is not waited for until it fetches and catches up again. */
         if (node_in(before->isr, before->isr_count, node_id) && !in_isr(p, node_id)) {
-            f->caught_up_ms = INT64_MIN;
-            f->fetch_ms = INT64_MIN;
+            f->caught_up_ms = FOLLOWER_NEVER;
+            f->fetch_ms = FOLLOWER_NEVER;
             f->fetch_leader_end = INT64_MAX;
         }
     }
@@ -104,7 +104,7 @@ void isr_note_fetch(struct partition *p, struct follower *f, int64_t fetch_offse
 
 static bool is_caught_up(const struct partition *p, const struct follower *f, int64_t now_ms)
 {
-    return f->caught_up_ms != INT64_MIN &&
+    return f->caught_up_ms != FOLLOWER_NEVER &&
            now_ms - f->caught_up_ms <= p->config.replica_lag_time_max_ms;
 }
 
@@ -230,6 +230,6 @@ void partition_proposal_failed(struct partition *p, enum error_code err, int64_t
     for (int i = 0; i < p->proposal.isr_count; i++) {
         struct follower *f = isr_find_follower(p, p->proposal.isr[i]);
         if (f != NULL && !in_isr(p, f->node_id))
-            f->caught_up_ms = INT64_MIN; /* fenced: the high watermark does not wait for it */
+            f->caught_up_ms = FOLLOWER_NEVER; /* fenced: the high watermark does not wait for it */
     }
 }

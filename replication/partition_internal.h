@@ -9,13 +9,15 @@
 #define ISR_PROPOSAL_RETRY_MS 500
 /* A follower outside the ISR holds the high watermark back for it to catch up only while it fetches. */
 #define ISR_JOINING_WAIT_MS 1000
+/* A time long ago, from which the present can be subtracted. */
+#define FOLLOWER_NEVER (INT64_MIN / 2)
 
 /* What the leader knows of a replica, in its current leader epoch. */
 struct follower {
     int32_t node_id;
     int64_t broker_epoch;     /* -1: unknown */
     int64_t end_offset;       /* on its disk; -1: it has not fetched in this leader epoch */
-    int64_t caught_up_ms;     /* last time it had all that we had; INT64_MIN: never */
+    int64_t caught_up_ms;     /* last time it had all that we had; FOLLOWER_NEVER */
     int64_t fetch_ms;         /* its last fetch ... */
     int64_t fetch_leader_end; /* ... and our end offset then */
 };
