@@ -160,6 +160,7 @@ void conn_close(struct conn *c, const char *reason)
 /* 1: go on, 0: nothing there now, -1: closed. */
 static int receive(struct conn *c, uint8_t *out, size_t size, size_t *got)
 {
+    thread_assert(&NET);
     ssize_t n = recv(c->fd, out, size, 0);
     if (n > 0) {
         *got += (size_t)n;
@@ -177,6 +178,7 @@ static int receive(struct conn *c, uint8_t *out, size_t size, size_t *got)
 /* The length is complete: check it and make room. Returns as receive(). */
 static int frame_start(struct conn *c)
 {
+    thread_assert(&NET);
     int32_t size = (int32_t)wire_load(c->head, 4);
     if (size < 8 || size > config_number(&c->node->config, CONFIG_SOCKET_REQUEST_MAX)) {
         char reason[96];
@@ -213,6 +215,7 @@ static int frame_read(struct conn *c)
 
 static void frame_done(struct conn *c)
 {
+    thread_assert(&NET);
     struct request *req = request_new(c, c->frame, c->frame_size);
     c->frame = NULL;
     c->frame_size = c->frame_got = c->frame_capacity = c->head_size = 0;

@@ -40,6 +40,7 @@ static void command_done(void *arg, enum error_code err, struct slice value)
 
 static void probe_free(void *arg)
 {
+    thread_assert(&NET);
     struct probe *p = arg;
     client_free(p->client);
     free(p);

@@ -34,6 +34,7 @@ int16_t handler_advertised_min(const struct api_info *api)
 
 static void refuse_unknown(struct request *req)
 {
+    thread_assert(&NET);
     char reason[96];
     snprintf(reason, sizeof(reason), "no such api key or version: key %d version %d",
              req->header.api_key, req->header.api_version);
@@ -44,6 +45,7 @@ static void refuse_unknown(struct request *req)
  * (KIP-511). */
 static void answer_version_zero(struct request *req)
 {
+    thread_assert(&NET);
     req->header.api_version = 0;
     struct api_versions_response *out = req->out;
     out->error_code = ERR_UNSUPPORTED_VERSION;

@@ -46,6 +46,7 @@ static void hello(struct link *l) ON(NET);
 /* The clients follow the leader. false: no leader is known. */
 static bool point_to_leader(struct link *l)
 {
+    thread_assert(&NET);
     struct quorum_status status;
     quorum_status(l->node->quorum, &status);
     if (status.leader_address[0] == '\0')

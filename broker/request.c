@@ -78,6 +78,7 @@ static void timer_stop(struct request *req)
 
 static void replied(struct request *req)
 {
+    thread_assert(&NET);
     CHECK(!req->replied);
     req->replied = true;
     timer_stop(req);

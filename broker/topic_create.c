@@ -24,6 +24,7 @@ bool topic_name_valid(struct slice name)
 void topic_create_default(struct request *req, struct slice name, request_submitted *done,
                           void *arg)
 {
+    thread_assert(&NET);
     struct create_topic c = {
         .name = name,
         .topic_id = rng_system_uuid(),

@@ -46,6 +46,7 @@ static void keys_fill(struct request *req, struct api_versions_response *out)
 
 HANDLER(api_versions)
 {
+    thread_assert(&NET);
     if (req->header.api_version >= 3) {
         if (!software_text_valid(in->client_software_name) ||
             !software_text_valid(in->client_software_version)) {

@@ -5,6 +5,7 @@
 
 HANDLER(broker_hello)
 {
+    thread_assert(&NET);
     struct node *node = req->node;
     struct controller_hello hello = {
         .broker = {.node_id = in->node_id,

@@ -19,6 +19,7 @@ struct creating_one {
 
 static void finish(struct request *req)
 {
+    thread_assert(&NET);
     struct create_topics_response *out = req->out;
     struct image *newest = quorum_image(req->node->quorum);
     for (int i = 0; i < out->topics_count && newest != NULL; i++) {
@@ -108,6 +109,7 @@ static bool settle_early(struct request *req, const struct create_topics_request
 
 HANDLER(create_topics)
 {
+    thread_assert(&NET);
     struct creating *all = arena_need(&req->arena, sizeof(*all));
     all->open = 1;
     out->topics = create_topics_response_topic_array(&req->arena, in->topics_count);

@@ -15,6 +15,7 @@ struct deleting_one {
 
 static void deleted(struct request *req, void *arg, enum error_code err, struct slice value)
 {
+    thread_assert(&NET);
     struct deleting_one *one = arg;
     one->out->error_code = (int16_t)err;
     one->out->error_message = err == ERR_NONE ? SLICE_NULL : value;
@@ -42,6 +43,7 @@ static enum error_code find(struct request *req, struct slice name, struct uuid 
 static void delete_one(struct request *req, struct deleting *all, struct slice name, struct uuid id,
                        struct delete_topics_response_response *o)
 {
+    thread_assert(&NET);
     const struct delete_topics_request *in = req->in;
     const struct image_topic *topic;
     o->name = name;
@@ -63,6 +65,7 @@ static void delete_one(struct request *req, struct deleting *all, struct slice n
 
 HANDLER(delete_topics)
 {
+    thread_assert(&NET);
     bool by_struct = req->header.api_version >= 6;
     int32_t count = MAX(by_struct ? in->topics_count : in->topic_names_count, 0);
     struct deleting *all = arena_need(&req->arena, sizeof(*all));

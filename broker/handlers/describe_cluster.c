@@ -6,6 +6,7 @@
 
 HANDLER(describe_cluster)
 {
+    thread_assert(&NET);
     out->endpoint_type = in->endpoint_type;
     out->cluster_authorized_operations = INT32_MIN;
     out->controller_id = -1;

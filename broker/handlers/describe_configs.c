@@ -124,6 +124,7 @@ static enum error_code describe(struct request *req,
 
 HANDLER(describe_configs)
 {
+    thread_assert(&NET);
     out->results = describe_configs_response_result_array(&req->arena, in->resources_count);
     out->results_count = in->resources_count;
     for (int i = 0; i < in->resources_count; i++) {

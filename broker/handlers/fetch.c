@@ -164,6 +164,7 @@ static void round_run(struct request *req);
 
 static void park_all(struct request *req, const struct fetch_state *st, int64_t wait_ms)
 {
+    thread_assert(&NET);
     const struct fetch_request *in = req->in;
     const struct fetch_response *out = req->out;
     enum waiter_kind kind = st->replica_id >= 0 ? WAIT_APPENDED_DATA : WAIT_COMMITTED_DATA;
@@ -188,6 +189,7 @@ static void park_all(struct request *req, const struct fetch_state *st, int64_t 
 
 static void round_run(struct request *req)
 {
+    thread_assert(&NET);
     const struct fetch_request *in = req->in;
     struct fetch_state *st = req->state;
     struct fetch_round round = {.bytes_left = MAX(in->max_bytes, 0)};
@@ -204,6 +206,7 @@ static void round_run(struct request *req)
 
 HANDLER(fetch)
 {
+    thread_assert(&NET);
     struct fetch_state *st = arena_need(&req->arena, sizeof(*st));
     bool new_style = req->header.api_version >= 15;
     st->replica_id = new_style ? in->replica_state.replica_id : in->replica_id;

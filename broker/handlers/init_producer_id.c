@@ -4,6 +4,7 @@
 
 static void allocated(struct request *req, enum error_code err, int64_t id)
 {
+    thread_assert(&NET);
     struct init_producer_id_response *out = req->out;
     /* The metadata log is not to be had just now: the client tries again. */
     out->error_code = (int16_t)(err == ERR_NONE ? ERR_NONE : ERR_COORDINATOR_LOAD_IN_PROGRESS);
@@ -14,6 +15,7 @@ static void allocated(struct request *req, enum error_code err, int64_t id)
 
 HANDLER(init_producer_id)
 {
+    thread_assert(&NET);
     out->producer_id = -1;
     out->producer_epoch = -1;
     if (!slice_is_null(in->transactional_id)) {

@@ -45,6 +45,7 @@ static enum error_code look_up(struct request *req, const struct list_offsets_re
 
 HANDLER(list_offsets)
 {
+    thread_assert(&NET);
     out->topics = list_offsets_response_topic_array(&req->arena, in->topics_count);
     out->topics_count = in->topics_count;
     for (int i = 0; i < in->topics_count; i++) {

@@ -94,6 +94,7 @@ static bool wants_all(const struct request *req, const struct metadata_request *
 
 static void finish(struct request *req)
 {
+    thread_assert(&NET);
     const struct metadata_request *in = req->in;
     struct metadata_response *out = req->out;
     out->controller_id = -1;

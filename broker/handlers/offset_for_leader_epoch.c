@@ -21,6 +21,7 @@ static enum error_code look_up(struct request *req, const struct image_topic *to
 
 HANDLER(offset_for_leader_epoch)
 {
+    thread_assert(&NET);
     out->topics = offset_for_leader_epoch_response_topic_array(&req->arena, in->topics_count);
     out->topics_count = in->topics_count;
     for (int i = 0; i < in->topics_count; i++) {

@@ -34,6 +34,7 @@ static enum error_code append_to(struct request *req, struct replica *r, struct 
                                  const struct batch_header *header, int16_t acks,
                                  struct produce_response_response_partition_response *out)
 {
+    thread_assert(&NET);
     struct partition_append_result result;
     /* The bytes are the request's own buffer or our rebuilt copy: both may be stamped. */
     enum error_code err = replica_append(req->node->replicas, r, (uint8_t *)(uintptr_t)batch.data,
@@ -84,6 +85,7 @@ static struct uuid produced_topic_id(struct request *req,
 
 static void finish(struct request *req)
 {
+    thread_assert(&NET);
     const struct produce_request *in = req->in;
     struct produce_response *out = req->out;
     bool failed = false;
@@ -155,6 +157,7 @@ static void refuse_all(const struct produce_request *in, struct request *req,
 
 HANDLER(produce)
 {
+    thread_assert(&NET);
     out->responses = produce_response_response_array(&req->arena, in->topic_data_count);
     out->responses_count = in->topic_data_count;
     if (in->acks < ACKS_ALL || in->acks > 1) {

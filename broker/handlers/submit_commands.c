@@ -12,6 +12,7 @@ struct submitted {
 
 static void reply(struct request *req, void *arg)
 {
+    thread_assert(&NET);
     struct submitted *s = arg;
     struct submit_commands_response *out = req->out;
     struct command_results results = {0};
@@ -44,6 +45,7 @@ static void batch_done(void *arg, enum error_code err, int64_t index,
 
 HANDLER(submit_commands)
 {
+    thread_assert(&NET);
     struct quorum_status status;
     quorum_status(req->node->quorum, &status);
     out->leader_id = status.leader_id;
