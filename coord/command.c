@@ -1,6 +1,6 @@
 /*
- * Commands to bytes and back. Each command's fields are listed once, in a function that reads or writes
- * depending on which end it was given: so both directions cannot disagree.
+ * Commands to bytes and back. Each command's fields are listed once, in a function that reads or
+ * writes depending on which end it was given: so both directions cannot disagree.
  */
 #include "coord/command.h"
 

@@ -5,9 +5,10 @@
  *
  *     entry = [batch count] batch*        batch = {node id, incarnation, sequence, commands[]}
  *
- * A node submits one batch at a time with growing sequence; a repeated sequence is answered from the
- * stored results. A command is one byte of kind, its fields in Kafka's flexible encoding, and tagged
- * fields, so that a later version can add some. Padding with fewer than 8 zero bytes may follow an entry.
+ * A node submits one batch at a time with growing sequence; a repeated sequence is answered from
+ * the stored results. A command is one byte of kind, its fields in Kafka's flexible encoding, and
+ * tagged fields, so that a later version can add some. Padding with fewer than 8 zero bytes may
+ * follow an entry.
  *
  * Slices of a decoded command borrow the bytes it was decoded from; arrays lie in the arena.
  */
@@ -44,7 +45,8 @@ enum command_kind {
 #undef COMMAND_KIND
 };
 
-/* A refused command answers with its error code and, as value, a text for the client (may be null). */
+/* A refused command answers with its error code and, as value, a text for the client (may be null).
+ */
 
 /* The first entry of a new cluster. configs: cluster-wide settings to begin with (may be none).
  * ERR_INVALID_REQUEST with the existing cluster id as value when there is one already. */
@@ -67,9 +69,9 @@ struct register_broker {
     int32_t endpoints_count;
 };
 
-/* Fence: it leaves every ISR and leadership at once. Unfence. Shut down: leaderships and ISR places go
- * elsewhere, the broker stays reachable. Unregister: forget it. ERR_STALE_BROKER_EPOCH when broker_epoch
- * is not -1 and not the current one. */
+/* Fence: it leaves every ISR and leadership at once. Unfence. Shut down: leaderships and ISR places
+ * go elsewhere, the broker stays reachable. Unregister: forget it. ERR_STALE_BROKER_EPOCH when
+ * broker_epoch is not -1 and not the current one. */
 struct broker_change {
     int32_t node_id;
     int64_t broker_epoch;
@@ -81,7 +83,8 @@ struct command_assignment {
     int32_t broker_ids_count;
 };
 
-/* partitions, replication_factor: -1 means the cluster-wide default, and must be so with assignments. */
+/* partitions, replication_factor: -1 means the cluster-wide default, and must be so with
+ * assignments. */
 struct create_topic {
     struct slice name;
     struct uuid topic_id; /* made by the submitter */
@@ -222,8 +225,8 @@ void command_batch_encode(struct buffer *out, const struct command_batch *batch)
 int command_batch_decode(struct slice bytes, struct arena *arena,
                          struct command_batch *out) MUST_CHECK;
 
-/* Whether a batch that came over the wire, and each command in it, is well formed: to be asked before
- * it is proposed. ERR_INVALID_REQUEST. */
+/* Whether a batch that came over the wire, and each command in it, is well formed: to be asked
+ * before it is proposed. ERR_INVALID_REQUEST. */
 enum error_code command_batch_check(struct slice batch) MUST_CHECK;
 
 void command_entry_encode(struct buffer *out, const struct slice *batches, int32_t count);

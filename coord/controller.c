@@ -123,8 +123,8 @@ static bool same_endpoints(const struct image_broker *b, const struct register_b
     return true;
 }
 
-/* Whether the process of the current registration is gone, now that another one says hello under its
- * id. One that was heard lately is alive, unless its connection broke and the new one has its
+/* Whether the process of the current registration is gone, now that another one says hello under
+ * its id. One that was heard lately is alive, unless its connection broke and the new one has its
  * addresses: two processes cannot listen there. One that this controller never heard: likewise. */
 static bool incumbent_dead(const struct controller *c, const struct session *s,
                            const struct image_broker *b, const struct register_broker *r,

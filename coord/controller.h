@@ -1,12 +1,14 @@
 /*
- * The active controller's part that needs a clock: which brokers are alive, and what to propose about it.
- * Pure: events and monotonic time in, commands to propose out. What a command does is decided when it is
- * applied (metadata.h); so a controller that was deposed without knowing can propose, but not decide.
+ * The active controller's part that needs a clock: which brokers are alive, and what to propose
+ * about it. Pure: events and monotonic time in, commands to propose out. What a command does is
+ * decided when it is applied (metadata.h); so a controller that was deposed without knowing can
+ * propose, but not decide.
  *
- *   hello of a new incarnation      -> REGISTER_BROKER (before it FENCE_BROKER of the old one, once that is dead)
+ *   hello of a new incarnation      -> REGISTER_BROKER, once the old one is dead (and fenced)
  *   hello, fenced and caught up     -> UNFENCE_BROKER
  *   hello that wants to leave       -> SHUTDOWN_BROKER
- *   connection lost                 -> effects.probe: connect again; controller_connect_refused() -> FENCE_BROKER
+ *   connection lost                 -> effects.probes: connect again;
+ *                                      controller_connect_refused() -> FENCE_BROKER
  *   no hello for a session timeout  -> FENCE_BROKER
  *
  * All calls on the thread of its owner; the caller passes its current image.

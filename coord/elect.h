@@ -1,11 +1,12 @@
 /*
- * Who may lead a partition, and what becomes of its in-sync (ISR) and eligible (ELR) replicas: pure.
+ * Who may lead a partition, and what becomes of its in-sync (ISR) and eligible (ELR) replicas:
+ * pure.
  *
- * The rules (KIP-966): a member that leaves while the ISR is below min.insync.replicas becomes eligible,
- * because the high watermark stands still until the ISR is back at that size, so it has everything that
- * was committed. The ISR is never empty: its last member stays, even fenced. A leader is the first
- * replica in order that is active and in the ISR; else active and eligible; else (where the topic allows
- * it) any active one.
+ * The rules (KIP-966): a member that leaves while the ISR is below min.insync.replicas becomes
+ * eligible, because the high watermark stands still until the ISR is back at that size, so it has
+ * everything that was committed. The ISR is never empty: its last member stays, even fenced. A
+ * leader is the first replica in order that is active and in the ISR; else active and eligible;
+ * else (where the topic allows it) any active one.
  */
 #pragma once
 

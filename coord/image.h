@@ -1,9 +1,10 @@
 /*
  * The cluster's metadata at one index of the metadata log, immutable: what the data path reads.
  *
- * Readers take a reference (image_ref of the current one), look up, and give it back; no lock is held
- * meanwhile. Applying a command copies only what changed: topics and brokers are shared between images and
- * counted. Arrays are sorted (topics by name, brokers by node id), so that every walk has one order.
+ * Readers take a reference (image_ref of the current one), look up, and give it back; no lock is
+ * held meanwhile. Applying a command copies only what changed: topics and brokers are shared
+ * between images and counted. Arrays are sorted (topics by name, brokers by node id), so that every
+ * walk has one order.
  */
 #pragma once
 

@@ -2,8 +2,9 @@
  * Building the next image from the last one, for the state machine only (metadata*.c).
  *
  * An image that nobody else holds (refs == 1) is changed in place; a shared one is copied first
- * (image_copy: pointers only). The same rule holds one level down for topics and brokers: image_edit_*
- * gives back one that only this image holds. So an edit costs what it changes, and readers never see it.
+ * (image_copy: pointers only). The same rule holds one level down for topics and brokers:
+ * image_edit_* gives back one that only this image holds. So an edit costs what it changes, and
+ * readers never see it.
  */
 #pragma once
 
@@ -24,7 +25,8 @@ struct image_topic *image_topic_new(struct slice name, struct uuid id, int32_t p
 void image_topic_unref(struct image_topic *topic);
 void image_broker_unref(struct image_broker *b);
 
-/* Owns room for as many ISR and ELR members as there are replicas; leader -1, both empty, epochs 0. */
+/* Owns room for as many ISR and ELR members as there are replicas; leader -1, both empty, epochs 0.
+ */
 void image_partition_init(struct image_partition *p, const int32_t *replicas, int count);
 /* Grow to `count`: the new partitions are zeroed. */
 void image_topic_grow(struct image_topic *topic, int32_t count);

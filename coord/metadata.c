@@ -119,7 +119,8 @@ static void results_push(struct command_results *results, enum error_code err, i
         vec_push(&results->list, (struct command_result){.error_code = err});
 }
 
-/* Exactly `count` results, even where the sender repeats a sequence with another number of commands. */
+/* Exactly `count` results, even where the sender repeats a sequence with another number of
+ * commands. */
 static void replay_results(const struct stream *stream, struct apply *a, int32_t count,
                            struct command_results *results)
 {

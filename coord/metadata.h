@@ -1,10 +1,11 @@
 /*
  * The replicated state machine: commands in, the next image and the rows that changed out.
  *
- * Pure and deterministic: every node applies the same commands in the same order and must come to the
- * same state, byte for byte. No clock (commands carry times), no randomness (they carry ids), no
- * addresses. Leader election, placement of replicas and coordinator slots happen here, when a command is
- * applied, on the committed state: so there is no decision that a deposed controller could make.
+ * Pure and deterministic: every node applies the same commands in the same order and must come to
+ * the same state, byte for byte. No clock (commands carry times), no randomness (they carry ids),
+ * no addresses. Leader election, placement of replicas and coordinator slots happen here, when a
+ * command is applied, on the committed state: so there is no decision that a deposed controller
+ * could make.
  *
  * A command never fails softly: a refused one changes nothing and yields an error code for its
  * submitter, with a reason as value.
@@ -54,19 +55,20 @@ struct changes {
 struct metadata *metadata_new(void);
 void metadata_free(struct metadata *m);
 
-/* Apply one log entry (batches, see command.h) at `index`. `arena` lives until the caller has used results
- * and changes, and `entry` as long; both lists are appended to. results: one per command, batch after
- * batch. A batch that was applied already (its fate was unknown, so its sender repeats it) answers the
- * stored results; one that is older still, ERR_INVALID_REQUEST. A malformed entry is a broken invariant
- * (it was checked before it was proposed). */
+/* Apply one log entry (batches, see command.h) at `index`. `arena` lives until the caller has used
+ * results and changes, and `entry` as long; both lists are appended to. results: one per command,
+ * batch after batch. A batch that was applied already (its fate was unknown, so its sender repeats
+ * it) answers the stored results; one that is older still, ERR_INVALID_REQUEST. A malformed entry
+ * is a broken invariant (it was checked before it was proposed). */
 void metadata_apply(struct metadata *m, int64_t index, struct slice entry, struct arena *arena,
                     struct changes *changes, struct command_results *results);
 
-/* The image after the last apply; a new reference. The same one as before when no command changed it
- * (offset commits and groups do not). */
+/* The image after the last apply; a new reference. The same one as before when no command changed
+ * it (offset commits and groups do not). */
 struct image *metadata_image(struct metadata *m);
 
-/* For rebuilding from a snapshot: rows in, in any order, then metadata_load_done(). Takes copies. */
+/* For rebuilding from a snapshot: rows in, in any order, then metadata_load_done(). Takes copies.
+ */
 void metadata_load_cluster(struct metadata *m, struct slice cluster_id, int64_t index,
                            int64_t next_producer_id);
 void metadata_load_broker(struct metadata *m, const struct image_broker *broker);

@@ -53,7 +53,8 @@ enum error_code apply_register_broker(struct apply *a, const struct register_bro
     enum error_code err = check_registration(a, c, old);
     if (err != ERR_NONE)
         return err;
-    /* Unknown, yet perhaps named in partitions: it was unregistered, and comes with who knows which disk. */
+    /* Unknown, yet perhaps named in partitions: it was unregistered, and comes with who knows which
+     * disk. */
     bool unclean = old == NULL || c->clean_epoch != old->epoch;
     struct image_broker values = {.node_id = c->node_id,
                                   .incarnation = c->incarnation,

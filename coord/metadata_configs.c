@@ -54,7 +54,8 @@ static void list_add(struct buffer *out, struct slice from, struct slice without
     }
 }
 
-/* APPEND and SUBTRACT work on the value in force, as in Kafka: the topic's own, else the default. */
+/* APPEND and SUBTRACT work on the value in force, as in Kafka: the topic's own, else the default.
+ */
 static struct slice value_now(const struct image *img, const struct settings *s, struct slice name,
                               bool of_topic, struct topic_config_layer *layers)
 {

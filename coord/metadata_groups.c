@@ -1,6 +1,7 @@
 /*
- * Groups and committed offsets: rows for the database, not kept in memory here. What makes them safe is
- * the slot's epoch: a coordinator that was replaced is refused, however late its command comes.
+ * Groups and committed offsets: rows for the database, not kept in memory here. What makes them
+ * safe is the slot's epoch: a coordinator that was replaced is refused, however late its command
+ * comes.
  */
 #include "coord/metadata_internal.h"
 

@@ -62,8 +62,8 @@ void partitions_reconsider(struct apply *a, int32_t unclean)
         reconsider_topic(a, a->m->img->topics[i], unclean);
 }
 
-/* Fewer members may be enough now: then nobody has to be remembered as eligible; a topic that allows it
- * now may get an unclean leader. */
+/* Fewer members may be enough now: then nobody has to be remembered as eligible; a topic that
+ * allows it now may get an unclean leader. */
 void topic_reconsider(struct apply *a, struct uuid topic_id)
 {
     int32_t count = image_find_topic_by_id(a->m->img, topic_id)->partitions_count;

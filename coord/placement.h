@@ -2,8 +2,8 @@
  * Which brokers get the replicas of new partitions: pure, a function of the image only.
  *
  * The first replica goes to the active broker that leads least, the others to those with the fewest
- * replicas, on racks that the partition does not have yet; brokers that are not active only when there
- * are too few others. Ties go round, so that neighbours do not always sit together.
+ * replicas, on racks that the partition does not have yet; brokers that are not active only when
+ * there are too few others. Ties go round, so that neighbours do not always sit together.
  */
 #pragma once
 

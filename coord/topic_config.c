@@ -301,7 +301,8 @@ int topic_config_layers(const struct image *img, const struct image_topic *topic
     return count;
 }
 
-/* The strongest layer whose value is right: a wrong one (an older version let it in) counts as absent. */
+/* The strongest layer whose value is right: a wrong one (an older version let it in) counts as
+ * absent. */
 static struct topic_config_layer *in_force(const struct image *img, const struct image_topic *topic,
                                            const struct topic_config *config,
                                            config_static_value *static_value, void *arg,

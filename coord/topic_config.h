@@ -1,7 +1,8 @@
 /*
- * The settings of topics: names, types, defaults, what values are right, and where a value comes from.
+ * The settings of topics: names, types, defaults, what values are right, and where a value comes
+ * from.
  *
- *   topic's own  >  cluster-wide default (dynamic)  >  this node's file (static)  >  built-in default
+ *   topic's own  >  cluster-wide (dynamic)  >  this node's file (static)  >  built-in default
  *
  * Names, types and defaults are those of Apache Kafka 4.4, plus write.caching, which is ours.
  */
@@ -32,8 +33,8 @@ struct topic_config {
     const char *name;
     enum config_type type;
     const char *default_value;
-    /* Names of the same setting for a whole broker, "name" or "name*milliseconds per unit", separated by
-     * spaces, the strongest first; NULL: none. */
+    /* Names of the same setting for a whole broker, "name" or "name*milliseconds per unit",
+     * separated by spaces, the strongest first; NULL: none. */
     const char *server_names;
     int64_t min;
     int64_t max;
@@ -47,7 +48,8 @@ extern const int topic_configs_count;
 
 /* NULL for a name that is no topic setting. */
 const struct topic_config *topic_config_find(struct slice name);
-/* By a broker's name of it: log.retention.hours gives retention.ms, *unit its milliseconds (else 1). */
+/* By a broker's name of it: log.retention.hours gives retention.ms, *unit its milliseconds (else
+ * 1). */
 const struct topic_config *topic_config_find_server(struct slice server_name, int64_t *unit);
 
 /* ERR_INVALID_CONFIG with a sentence in reason. A null value is refused. */
@@ -56,7 +58,8 @@ enum error_code topic_config_check(const struct topic_config *config, struct sli
 /* Name and value. */
 enum error_code topic_config_check_named(struct slice name, struct slice value,
                                          char reason[200]) MUST_CHECK;
-/* Cluster-wide broker settings: those that topics inherit are checked, others are taken as they are. */
+/* Cluster-wide broker settings: those that topics inherit are checked, others are taken as they
+ * are. */
 enum error_code server_config_check_named(struct slice name, struct slice value,
                                           char reason[200]) MUST_CHECK;
 
@@ -79,7 +82,8 @@ int topic_config_layers(const struct image *img, const struct image_topic *topic
                         const struct topic_config *config, config_static_value *static_value,
                         void *arg, struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX]);
 
-/* The value in force: numbers, booleans (0, 1), or text into out (cut to fit). The name must exist. */
+/* The value in force: numbers, booleans (0, 1), or text into out (cut to fit). The name must exist.
+ */
 int64_t topic_config_number(const struct image *img, const struct image_topic *topic,
                             const char *name, config_static_value *static_value, void *arg);
 double topic_config_double(const struct image *img, const struct image_topic *topic,
