@@ -44,7 +44,9 @@ struct log_config log_config_default(void);
  * is read: CRCs checked, the torn tail cut, indexes and producer state rebuilt.
  * `clean`: the folder's clean-shutdown marker was there. `recovery_point`: from the checkpoint, 0 if
  * unknown. On success the caller owns *log and returns it to log_close(); else *log is NULL.
- *   ERR_CORRUPT_MESSAGE      a batch below the recovery point fails its checksum
+ *   ERR_CORRUPT_MESSAGE      what was durable below the recovery point is damaged or missing: nothing
+ *                            is cut. Whole segments below it: headers at their end; the segment with
+ *                            the recovery point: every header, CRCs from there on
  *   ERR_KAFKA_STORAGE_ERROR  the disk refused (logged with the reason) */
 enum error_code log_open(const char *dir, const struct fs *fs, const struct log_config *config,
                          struct uuid topic_id, bool clean, int64_t recovery_point, int64_t now_ms,

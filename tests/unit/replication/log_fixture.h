@@ -122,8 +122,7 @@ static inline int lose_unsynced(void *arg, const char *name)
     struct fs_file file;
     assert_int_equal(fs_real.open(NULL, path, FS_WRITE, &file), 0);
     int64_t size = fs_real.size(NULL, file);
-    assert_int_equal(
-        fs_real.truncate(NULL, file, MIN(size, synced_file(path)->size_synced)), 0);
+    assert_int_equal(fs_real.truncate(NULL, file, MIN(size, synced_file(path)->size_synced)), 0);
     fs_real.close(NULL, file);
     return 0;
 }
@@ -221,12 +220,13 @@ static inline struct log_config small_segments(void)
     return config;
 }
 
-static inline struct log *reopen(const struct log_config *config, bool clean, int64_t recovery_point)
+static inline struct log *reopen(const struct log_config *config, bool clean,
+                                 int64_t recovery_point)
 {
     struct log *log;
-    assert_int_equal(log_open(test_folder, &faults.fs, config, UUID_ZERO, clean, recovery_point, 0,
-                              &log),
-                     ERR_NONE);
+    assert_int_equal(
+        log_open(test_folder, &faults.fs, config, UUID_ZERO, clean, recovery_point, 0, &log),
+        ERR_NONE);
     return log;
 }
 
@@ -248,7 +248,8 @@ static inline enum error_code flush(struct log *log)
 static inline void read_all(struct log *log, int64_t from, int32_t bytes_max)
 {
     int64_t end = log_end_offset(log);
-    struct log_read_limits limits = {.end_offset = end, .bytes_max = bytes_max, .at_least_one = true};
+    struct log_read_limits limits = {
+        .end_offset = end, .bytes_max = bytes_max, .at_least_one = true};
     while (from < end) {
         struct log_read out;
         assert_int_equal(log_read(log, from, &limits, &out), ERR_NONE);

@@ -282,13 +282,13 @@ static void follower_takes_batches_with_gaps_epochs_and_a_partial_tail(void **st
     struct buffer bytes = {0};
     int64_t offset = 0;
     for (int i = 0; i < 80; i++) {
-        struct batch_spec spec = {.records = 2, .value_size = 90, .timestamp = 5,
-                                  .base_offset = offset, .epoch = i / 30};
+        struct batch_spec spec = {
+            .records = 2, .value_size = 90, .timestamp = 5, .base_offset = offset, .epoch = i / 30};
         build_batch(&bytes, spec);
         offset += i == 40 ? 12 : 2; /* a gap left by compaction */
     }
-    assert_int_equal(log_append_as_follower(
-                         log, slice_of(bytes.data, bytes.size - 10), 0), ERR_NONE);
+    assert_int_equal(log_append_as_follower(log, slice_of(bytes.data, bytes.size - 10), 0),
+                     ERR_NONE);
     assert_int_equal(log_end_offset(log), offset - 2);
     assert_int_equal(log_latest_epoch(log, NULL), 2);
     assert_int_equal(log_epoch_at(log, 59), 0);
@@ -344,13 +344,13 @@ static void timestamps_are_found_by_record(void **state)
             assert_int_equal(append_spec(log, spec, 4, &offset), ERR_NONE);
         }
         for (int i = 0; i < 100; i++) {
-            assert_int_equal(log_find_timestamp(log, 1000 + i * 10 + 1, 200, &offset, &time, &epoch),
-                             ERR_NONE);
+            assert_int_equal(
+                log_find_timestamp(log, 1000 + i * 10 + 1, 200, &offset, &time, &epoch), ERR_NONE);
             assert_int_equal(offset, i * 2 + 1);
             assert_int_equal(time, 1000 + i * 10 + 1);
             assert_int_equal(epoch, 4);
-            assert_int_equal(log_find_timestamp(log, 1000 + i * 10 - 5, 200, &offset, &time, &epoch),
-                             ERR_NONE);
+            assert_int_equal(
+                log_find_timestamp(log, 1000 + i * 10 - 5, 200, &offset, &time, &epoch), ERR_NONE);
             assert_int_equal(offset, i * 2);
         }
         assert_int_equal(log_find_timestamp(log, 1992, 200, &offset, &time, &epoch), ERR_NONE);

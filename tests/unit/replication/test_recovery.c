@@ -36,8 +36,8 @@ static void put_bytes(const char *name, const void *bytes, size_t size, int64_t 
 static enum error_code try_open(const struct log_config *config, bool clean, int64_t recovery_point)
 {
     struct log *log;
-    enum error_code err = log_open(test_folder, &faults.fs, config, UUID_ZERO, clean,
-                                   recovery_point, 0, &log);
+    enum error_code err =
+        log_open(test_folder, &faults.fs, config, UUID_ZERO, clean, recovery_point, 0, &log);
     log_close(log);
     return err;
 }
@@ -90,10 +90,17 @@ static void damage_above_the_recovery_point_is_cut_below_it_refused(void **state
     int64_t third = log->segments.items[2]->base_offset;
     char name[64];
     snprintf(name, sizeof(name), "%020lld.log", (long long)second);
+    int64_t batch_bytes = log_size_bytes(log) / 60;
     log_close(log);
+
+    /* A value in the last batch: its CRC is looked at where the recovery point lies in the segment. */
     put_bytes(name, "X", 1, get_size(name) - 5);
+    assert_int_equal(try_open(&config, false, third - 1), ERR_CORRUPT_MESSAGE);
+    /* Its header: seen even where the whole segment was flushed; and nothing is cut off. */
+    put_bytes(name, "X", 1, get_size(name) - batch_bytes + 16);
     assert_int_equal(try_open(&config, false, third), ERR_CORRUPT_MESSAGE);
-    assert_int_equal(try_open(&config, false, third), ERR_CORRUPT_MESSAGE); /* and nothing was cut */
+    assert_int_equal(try_open(&config, true, 120), ERR_CORRUPT_MESSAGE);
+    assert_int_equal(try_open(&config, false, third), ERR_CORRUPT_MESSAGE);
     log = reopen(&config, false, second);
     assert_int_equal(log_end_offset(log), third - 2);
     read_all(log, 0, 1000);
@@ -169,8 +176,11 @@ static void clean_open_reads_hardly_anything_and_finds_the_same(void **state)
     struct log *log = open_new(&config);
     for (int i = 0; i < 100; i++) {
         int64_t offset;
-        struct batch_spec spec = {.records = 2, .value_size = 100, .timestamp = 1000 + i,
-                                  .producer_id = 5, .base_sequence = i * 2};
+        struct batch_spec spec = {.records = 2,
+                                  .value_size = 100,
+                                  .timestamp = 1000 + i,
+                                  .producer_id = 5,
+                                  .base_sequence = i * 2};
         assert_int_equal(append_spec(log, spec, i / 40, &offset), ERR_NONE);
     }
     while (log_flushed_end_offset(log) < 200)
@@ -204,8 +214,11 @@ static void producer_state_is_rebuilt_without_or_with_torn_snapshots(void **stat
     struct log *log = open_new(&config);
     for (int i = 0; i < 60; i++) {
         int64_t offset;
-        struct batch_spec spec = {.records = 2, .value_size = 100, .timestamp = 1000 + i,
-                                  .producer_id = 5 + i % 3, .base_sequence = i / 3 * 2};
+        struct batch_spec spec = {.records = 2,
+                                  .value_size = 100,
+                                  .timestamp = 1000 + i,
+                                  .producer_id = 5 + i % 3,
+                                  .base_sequence = i / 3 * 2};
         assert_int_equal(append_spec(log, spec, 0, &offset), ERR_NONE);
     }
     assert_true(log->snapshots.count > 2);
@@ -221,8 +234,8 @@ static void producer_state_is_rebuilt_without_or_with_torn_snapshots(void **stat
         log_close(log);
         log = reopen(&config, false, 0);
         for (int i = 45; i < 60; i++) { /* the last five of each */
-            struct batch_header h = {.producer_id = 5 + i % 3, .base_sequence = i / 3 * 2,
-                                     .last_offset_delta = 1};
+            struct batch_header h = {
+                .producer_id = 5 + i % 3, .base_sequence = i / 3 * 2, .last_offset_delta = 1};
             enum error_code err;
             int64_t base, time;
             if (damage == 0 && i < 57)
