@@ -1,7 +1,8 @@
 /*
  * An outgoing Kafka connection to another broker: requests pipelined, answers matched in order.
  *
- * Lives on one NET thread. It connects at the first send, and again at the first send after it broke.
+ * Lives on one NET thread. It connects at the first send, and again at the first send after it
+ * broke.
  */
 #pragma once
 
@@ -10,7 +11,8 @@
 
 struct client;
 
-/* response: NULL when err != 0 (-errno; -ECONNREFUSED: nobody listens there; -ETIMEDOUT). Borrowed for the call. */
+/* response: NULL when err != 0 (-errno; -ECONNREFUSED: nobody listens there; -ETIMEDOUT). Borrowed
+ * for the call. */
 typedef void client_answered(void *arg, int err, const void *response);
 
 struct client *client_new(struct net_thread *thread, const char *host, int32_t port,

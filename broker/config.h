@@ -1,9 +1,9 @@
 /*
  * The server's configuration: Kafka's server.properties, keys and defaults in config.def.
  *
- * Order of precedence: `--set key=value`, then environment (KAFKA_NODE_ID=1 is node.id=1; `_` `__` `___`
- * are `.` `_` `-`, as in the Kafka images), then the file, then the default. An unknown key is a warning; a bad
- * value stops the start with the key, the value, and what would be right.
+ * Order of precedence: `--set key=value`, then environment (KAFKA_NODE_ID=1 is node.id=1; `_` `__`
+ * `___` are `.` `_` `-`, as in the Kafka images), then the file, then the default. An unknown key
+ * is a warning; a bad value stops the start with the key, the value, and what would be right.
  *
  * Constant after config_check(): any thread may read.
  */

@@ -50,7 +50,8 @@ struct conn {
 /* Take over an accepted socket. */
 void conn_open(struct node *node, struct net_thread *thread, const struct listener *listener,
                int fd) ON(NET);
-/* Close now; parked requests are abandoned. reason: for the log line, NULL for a client that just left. */
+/* Close now; parked requests are abandoned. reason: for the log line, NULL for a client that just
+ * left. */
 void conn_close(struct conn *c, const char *reason) ON(NET);
 /* Requests at the front that have their answers are moved to the output and sent. */
 void conn_flush(struct conn *c) ON(NET);

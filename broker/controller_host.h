@@ -1,6 +1,6 @@
 /*
- * The active controller's sessions, hosted: coord/controller.h under a lock, with its clock tick, its
- * proposals handed to the quorum, and its probes of brokers whose connection broke.
+ * The active controller's sessions, hosted: coord/controller.h under a lock, with its clock tick,
+ * its proposals handed to the quorum, and its probes of brokers whose connection broke.
  */
 #pragma once
 
@@ -18,7 +18,8 @@ void controller_host_stop(struct node *node);
 /* For quorum_callbacks.status_changed; any thread. */
 void controller_host_status(struct node *node, const struct quorum_status *status);
 
-/* A broker's hello, on any NET thread. ERR_NOT_CONTROLLER in the answer when this node does not lead. */
+/* A broker's hello, on any NET thread. ERR_NOT_CONTROLLER in the answer when this node does not
+ * lead. */
 void controller_host_hello(struct node *node, const struct controller_hello *hello,
                            struct controller_answer *answer);
 /* The connection that hellos came on is gone; any NET thread. */

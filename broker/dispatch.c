@@ -41,8 +41,8 @@ static void refuse_unknown(struct request *req)
     request_refuse(req, reason);
 }
 
-/* A client that speaks a newer ApiVersions than we do is answered in version 0, so that it can step down
- * (KIP-511). */
+/* A client that speaks a newer ApiVersions than we do is answered in version 0, so that it can step
+ * down (KIP-511). */
 static void answer_version_zero(struct request *req)
 {
     thread_assert(&NET);

@@ -1,5 +1,6 @@
 /*
- * From a frame to its handler: header, key, version, decoding; the table of what this broker serves.
+ * From a frame to its handler: header, key, version, decoding; the table of what this broker
+ * serves.
  */
 #pragma once
 
@@ -22,6 +23,6 @@ void dispatch(struct request *req) ON(NET);
 /* NULL: this broker does not serve the key. */
 const struct handler *handler_find(int16_t key);
 
-/* What ApiVersions says of a key: Produce is advertised from 0 though v0-2 are refused, or old librdkafka
- * would stop compressing (wire.md T01). */
+/* What ApiVersions says of a key: Produce is advertised from 0 though v0-2 are refused, or old
+ * librdkafka would stop compressing (wire.md T01). */
 int16_t handler_advertised_min(const struct api_info *api);

@@ -1,7 +1,7 @@
 /*
- * Follower fetching. One peer a leader; a peer has one request out at a time, over all partitions that
- * follow there. The next one goes out when everything that the last one brought is on disk: so its fetch
- * offsets say what is durable here.
+ * Follower fetching. One peer a leader; a peer has one request out at a time, over all partitions
+ * that follow there. The next one goes out when everything that the last one brought is on disk: so
+ * its fetch offsets say what is durable here.
  */
 #include "broker/fetchers.h"
 

@@ -1,7 +1,7 @@
 /*
- * Follower fetching: for every broker that leads a partition we follow, one outgoing connection that
- * long-polls it. What to ask and what to do with an answer is replication/fetcher.h's; sockets, threads
- * and flush completions are here.
+ * Follower fetching: for every broker that leads a partition we follow, one outgoing connection
+ * that long-polls it. What to ask and what to do with an answer is replication/fetcher.h's;
+ * sockets, threads and flush completions are here.
  */
 #pragma once
 

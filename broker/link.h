@@ -2,7 +2,8 @@
  * This node's line to the active controller: the hello (registration and heartbeat in one), and the
  * batches of metadata commands that the quorum asks to have carried there.
  *
- * All on network thread 0; status changes and forwards come from the QUORUM thread through its inbox.
+ * All on network thread 0; status changes and forwards come from the QUORUM thread through its
+ * inbox.
  */
 #pragma once
 
@@ -18,5 +19,6 @@ void link_stop(struct link *l);
 void link_status_changed(struct link *l);
 void link_forward(struct link *l, int64_t sequence, struct slice batch);
 
-/* Ask for controlled shutdown; returns when the controller let us go or timeout_ms passed. Not on NET. */
+/* Ask for controlled shutdown; returns when the controller let us go or timeout_ms passed. Not on
+ * NET. */
 void link_controlled_shutdown(struct link *l, int64_t timeout_ms);

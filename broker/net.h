@@ -1,8 +1,8 @@
 /*
  * Network threads: each owns a libevent base, an inbox, and the connections it was given.
  *
- * Everything that belongs to a connection (requests, timers, outgoing clients) lives on one thread and
- * takes no lock; other threads reach it through net_post().
+ * Everything that belongs to a connection (requests, timers, outgoing clients) lives on one thread
+ * and takes no lock; other threads reach it through net_post().
  */
 #pragma once
 

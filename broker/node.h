@@ -45,12 +45,12 @@ struct node {
     _Atomic bool stopping;
 };
 
-/* May this node act as leader or coordinator now? False when it could have been fenced without knowing
- * (no heartbeat answered within the session timeout: a resumed zombie, a cut network). */
+/* May this node act as leader or coordinator now? False when it could have been fenced without
+ * knowing (no heartbeat answered within the session timeout: a resumed zombie, a cut network). */
 bool node_has_lease(const struct node *n);
 
-/* Everything up, in order, accepting clients once the controller let this broker in; 0 or -errno with the
- * reason logged. The configuration was checked. */
+/* Everything up, in order, accepting clients once the controller let this broker in; 0 or -errno
+ * with the reason logged. The configuration was checked. */
 int node_start(struct node *n) MUST_CHECK;
 /* Leaderships handed over, everything flushed and closed. */
 void node_stop(struct node *n);

@@ -1,6 +1,6 @@
 /*
- * Producer ids: blocks from the metadata log, handed out one by one. An id is never given twice, over
- * restarts and nodes: what is left of a block at a crash is lost, on purpose.
+ * Producer ids: blocks from the metadata log, handed out one by one. An id is never given twice,
+ * over restarts and nodes: what is left of a block at a crash is lost, on purpose.
  */
 #pragma once
 

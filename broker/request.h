@@ -1,13 +1,14 @@
 /*
  * One request of a client: decoded, answered now or parked, answered in order.
  *
- *   conn reads a frame -> dispatch decodes -> handler -> request_reply()            at once
- *                                                    -> request_await_*() + request_when_*()   parked
- *                                                    -> request_submit()            a metadata command
+ *   conn reads a frame -> dispatch decodes -> handler
+ *       -> request_reply()                         at once
+ *       -> request_await_*() + request_when_*()    parked
+ *       -> request_submit()                        a metadata command
  *
- * A request owns its frame, its arena and a reference to the image it began with. It lives until its
- * answer was handed to the connection and nothing that could still call back is outstanding, also when
- * the client is gone by then. All of it on the connection's NET thread.
+ * A request owns its frame, its arena and a reference to the image it began with. It lives until
+ * its answer was handed to the connection and nothing that could still call back is outstanding,
+ * also when the client is gone by then. All of it on the connection's NET thread.
  */
 #pragma once
 
@@ -75,30 +76,32 @@ void request_reply_silently(struct request *req, bool close) ON(NET);
 /* End the connection without an answer, with one log line. */
 void request_refuse(struct request *req, const char *reason) ON(NET);
 
-/* Park on a partition until `offset` is below its high watermark; the outcome goes to *error_code, which must not move
- * (the answer's own array is sized from the request). No effect when it is so already. */
+/* Park on a partition until `offset` is below its high watermark; the outcome goes to *error_code,
+ * which must not move (the answer's own array is sized from the request). No effect when it is so
+ * already. */
 void request_await_watermark(struct request *req, struct replica *r, int64_t offset,
                              int16_t *error_code) ON(NET);
 /* Park until something new can be read: WAIT_COMMITTED_DATA or WAIT_APPENDED_DATA. */
 void request_await_data(struct request *req, struct replica *r, enum waiter_kind kind,
                         int64_t offset) ON(NET);
 
-/* Call `ready` when all waits are over (at once if none is open), or after timeout_ms, when the open ones get
- * ERR_REQUEST_TIMED_OUT. */
+/* Call `ready` when all waits are over (at once if none is open), or after timeout_ms, when the
+ * open ones get ERR_REQUEST_TIMED_OUT. */
 void request_when_all(struct request *req, int64_t timeout_ms, void (*ready)(struct request *))
     ON(NET);
 /* Call `ready` at the first outcome or after timeout_ms. */
 void request_when_any(struct request *req, int64_t timeout_ms, void (*ready)(struct request *))
     ON(NET);
 
-/* Submit an encoded metadata command; done() runs here on NET with its result (value in the request's arena).
- * timeout_ms bounds the wait (ERR_REQUEST_TIMED_OUT: it may still happen). */
+/* Submit an encoded metadata command; done() runs here on NET with its result (value in the
+ * request's arena). timeout_ms bounds the wait (ERR_REQUEST_TIMED_OUT: it may still happen). */
 typedef void request_submitted(struct request *req, void *arg, enum error_code err,
                                struct slice value);
 void request_submit(struct request *req, struct slice command, int64_t timeout_ms,
                     request_submitted *done, void *arg) ON(NET);
 
-/* Keep the request alive for a callback of another module; request_resume() takes it back on NET from any thread. */
+/* Keep the request alive for a callback of another module; request_resume() takes it back on NET
+ * from any thread. */
 void request_hold(struct request *req) ON(NET);
 void request_resume(struct request *req, void (*fn)(struct request *req, void *arg), void *arg);
 
@@ -108,8 +111,9 @@ void request_resume(struct request *req, void (*fn)(struct request *req, void *a
 enum error_code request_partition(struct request *req, const struct image_topic *topic,
                                   int32_t index, struct replica **r) MUST_CHECK;
 
-/* The address of a broker as this connection's clients must see it: the listener it came through, the
- * address it used where none is advertised (design 7). false: the broker has no such listener. */
+/* The address of a broker as this connection's clients must see it: the listener it came through,
+ * the address it used where none is advertised (design 7). false: the broker has no such
+ * listener. */
 bool request_endpoint(const struct request *req, const struct image_broker *b, struct slice *host,
                       int32_t *port);
 

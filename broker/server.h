@@ -14,7 +14,8 @@ int server_bind(struct node *node) MUST_CHECK;
 void server_accept(struct node *node);
 /* Stop accepting and close every connection. */
 void server_stop(struct node *node);
-/* A socket that the quorum's port accepted for us (Kafka's protocol on the CONTROLLER listener). Any thread. */
+/* A socket that the quorum's port accepted for us (Kafka's protocol on the CONTROLLER listener).
+ * Any thread. */
 void server_adopt(struct node *node, int fd);
 
 const char *listener_name(const struct listener *l);

@@ -1,6 +1,6 @@
 /*
- * A topic's settings in force: what was set on it, else the cluster's dynamic default, else this node's
- * configuration.
+ * A topic's settings in force: what was set on it, else the cluster's dynamic default, else this
+ * node's configuration.
  */
 #pragma once
 

@@ -103,8 +103,8 @@ static bool stray_keep(void *arg, struct uuid topic_id, int32_t index)
     return p != NULL && contains(p->replicas, p->replicas_count, w->node->id);
 }
 
-/* Only an image that has this process's registration is complete: an older one, seen while the log is
- * being replayed, may not know a topic yet. */
+/* Only an image that has this process's registration is complete: an older one, seen while the log
+ * is being replayed, may not know a topic yet. */
 static bool complete(const struct wiring *w, const struct image *img)
 {
     const struct image_broker *self = image_find_broker(img, w->node->id);

@@ -1,9 +1,9 @@
 /*
- * Metadata down, proposals up: the thread that turns each new image into roles of this node's replicas
- * and fetchers, and ISR proposals into commands.
+ * Metadata down, proposals up: the thread that turns each new image into roles of this node's
+ * replicas and fetchers, and ISR proposals into commands.
  *
- * One BACKGROUND thread, since opening and deleting logs blocks; it takes the newest image and skips the
- * ones in between: topics shared by two images did not change.
+ * One BACKGROUND thread, since opening and deleting logs blocks; it takes the newest image and
+ * skips the ones in between: topics shared by two images did not change.
  */
 #pragma once
 

@@ -137,16 +137,39 @@ static void fields_create_partitions(const struct codec *k, struct create_partit
     codec_assignments(k, &c->assignments, &c->assignments_count);
 }
 
-static void fields_alter_configs(const struct codec *k, struct alter_configs *c)
+static void codec_config_ops(const struct codec *k, struct command_config_op **ops, int32_t *count)
 {
-    codec_nullable(k, &c->topic);
-    codec_bool(k, &c->replace_all);
-    CODEC_ARRAY(k, c->ops, &c->ops_count, 3);
-    FOR_EACH (op, c->ops, c->ops_count) {
+    CODEC_ARRAY(k, *ops, count, 3);
+    FOR_EACH (op, *ops, *count) {
         codec_slice(k, &op->name);
         codec_i8(k, &op->operation);
         codec_nullable(k, &op->value);
     }
+}
+
+static void fields_alter_configs(const struct codec *k, struct alter_configs *c)
+{
+    codec_nullable(k, &c->topic);
+    codec_bool(k, &c->replace_all);
+    codec_config_ops(k, &c->ops, &c->ops_count);
+}
+
+static void fields_alter_resource(const struct codec *k, struct alter_resource *c)
+{
+    codec_i8(k, &c->kind);
+    codec_slice(k, &c->name);
+    codec_bool(k, &c->replace_all);
+    codec_config_ops(k, &c->ops, &c->ops_count);
+}
+
+static void fields_alter_reassignment(const struct codec *k, struct alter_reassignment *c)
+{
+    codec_slice(k, &c->topic);
+    codec_i32(k, &c->partition);
+    CODEC_ARRAY(k, c->replicas, &c->replicas_count, 4);
+    FOR_EACH (id, c->replicas, c->replicas_count)
+        codec_i32(k, id);
+    codec_bool(k, &c->allow_factor_change);
 }
 
 static void fields_alter_partition(const struct codec *k, struct alter_partition *c)

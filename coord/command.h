@@ -37,7 +37,9 @@
     X(ALLOCATE_PRODUCER_IDS, 13, allocate_producer_ids, allocate_producer_ids)                     \
     X(PUT_GROUP, 14, put_group, put_group)                                                         \
     X(COMMIT_OFFSETS, 15, commit_offsets, commit_offsets)                                          \
-    X(DELETE_OFFSETS, 16, delete_offsets, delete_offsets)
+    X(DELETE_OFFSETS, 16, delete_offsets, delete_offsets)                                          \
+    X(ALTER_RESOURCE, 20, alter_resource, alter_resource)                                          \
+    X(ALTER_REASSIGNMENT, 21, alter_reassignment, alter_reassignment)
 
 enum command_kind {
 #define COMMAND_KIND(KIND, number, name, type) COMMAND_##KIND = number,
@@ -121,6 +123,27 @@ struct alter_configs {
     bool replace_all;   /* AlterConfigs: what is not SET here is deleted */
     struct command_config_op *ops;
     int32_t ops_count;
+};
+
+/* Settings of what is neither a topic nor cluster-wide: see image_resources.h for the kinds. What a
+ * broker is told is checked as cluster-wide settings are; the rest is the submitter's business. */
+struct alter_resource {
+    int8_t kind; /* enum image_resource_kind */
+    struct slice name;
+    bool replace_all;
+    struct command_config_op *ops;
+    int32_t ops_count;
+};
+
+/* One partition's new replicas (KIP-455), in order of preference; -1: back to what they were.
+ *   ERR_INVALID_REPLICA_ASSIGNMENT, ERR_NO_REASSIGNMENT_IN_PROGRESS,
+ *   ERR_INVALID_REPLICATION_FACTOR when their number changes and may not */
+struct alter_reassignment {
+    struct slice topic;
+    int32_t partition;
+    int32_t *replicas;
+    int32_t replicas_count;
+    bool allow_factor_change;
 };
 
 struct command_isr_member {

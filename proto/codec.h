@@ -1,9 +1,10 @@
 /*
  * The compression codecs of record batches, by their number in the batch attributes.
  *
- * Reading never trusts a peer: output grows as the stream yields it and stops at the limit, so that a
- * few bytes that claim to be gigabytes cost nothing. Writing makes what Apache Kafka's Java client
- * reads: gzip members, snappy in xerial chunks, LZ4 frames of independent blocks, zstd frames.
+ * Reading never trusts a peer: output grows as the stream yields it and stops at the limit, so that
+ * a few bytes that claim to be gigabytes cost nothing. Writing makes what Apache Kafka's Java
+ * client reads: gzip members, snappy in xerial chunks, LZ4 frames of independent blocks, zstd
+ * frames.
  */
 #pragma once
 
@@ -33,8 +34,8 @@ int codec_find(struct slice name, enum codec *codec) MUST_CHECK;
  *   -ENOTSUP   no such codec */
 int codec_decompress(int codec, struct slice in, struct buffer *out, size_t limit_bytes) MUST_CHECK;
 
-/* Append `in`, compressed, to `out`. level: the codec's own scale (clamped), or CODEC_LEVEL_DEFAULT.
- * 0, or -ENOTSUP for no such codec, -ENOMEM. */
+/* Append `in`, compressed, to `out`. level: the codec's own scale (clamped), or
+ * CODEC_LEVEL_DEFAULT. 0, or -ENOTSUP for no such codec, -ENOMEM. */
 int codec_compress(int codec, int level, struct slice in, struct buffer *out) MUST_CHECK;
 
 /* One file each; the contracts are those above. out->size is restored by codec_decompress(). */
@@ -47,6 +48,6 @@ int lz4_compress(int level, struct slice in, struct buffer *out) MUST_CHECK;
 int zstd_decompress(struct slice in, struct buffer *out, size_t limit_bytes) MUST_CHECK;
 int zstd_compress(int level, struct slice in, struct buffer *out) MUST_CHECK;
 
-/* Room for the next piece of output: doubles what is there, never past `limit` bytes behind `start`.
- * Returns the room in bytes (0: the limit is reached). */
+/* Room for the next piece of output: doubles what is there, never past `limit` bytes behind
+ * `start`. Returns the room in bytes (0: the limit is reached). */
 size_t codec_room(struct buffer *out, size_t start, size_t limit_bytes);

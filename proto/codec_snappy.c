@@ -2,7 +2,7 @@
  * Snappy in the two framings that Kafka's clients write.
  *
  *   raw     one snappy block (librdkafka, Go)
- *   xerial  82 'S' 'N' 'A' 'P' 'P' 'Y' 00, version, compatible version, then { size, block }* (Java)
+ *   xerial  82 'S' 'N' 'A' 'P' 'P' 'Y' 00, version, compatible version, { size, block }* (Java)
  */
 #include <errno.h>
 #include <snappy-c.h>

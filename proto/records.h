@@ -3,8 +3,8 @@
  *
  *   offset  0  base offset     int64     23  last offset delta int32     53  base sequence int32
  *           8  length          int32     27  base timestamp    int64     57  record count  int32
- *          12  leader epoch    int32     35  max timestamp     int64     61  records, compressed as a
- *          16  magic = 2       int8      43  producer id       int64         whole where a codec is set
+ *          12  leader epoch    int32     35  max timestamp     int64     61  records; compressed is
+ *          16  magic = 2       int8      43  producer id       int64         all of them by a codec
  *          17  crc             uint32    51  producer epoch    int16
  *          21  attributes      int16          (the CRC-32C covers everything from 21 on)
  *
@@ -176,8 +176,8 @@ struct timestamp_query {
     int64_t start_offset; /* the log's start, which may lie inside the batch; 0 for none */
 };
 
-/* The first record that answers the query; -ENOENT when the batch has none. Other errors and scratch
- * as batch_body(). */
+/* The first record that answers the query; -ENOENT when the batch has none. Other errors and
+ * scratch as batch_body(). */
 int batch_find_timestamp(struct slice batch, const struct timestamp_query *query,
                          size_t limit_bytes, struct buffer *scratch,
                          struct record_position *out) MUST_CHECK;

@@ -75,7 +75,8 @@ void batch_builder_append(struct batch_builder *b, int64_t timestamp, struct sli
     h->last_offset_delta++;
     h->records_count++;
 
-    /* The record is written behind room for its own size and moved down by what that did not use. */
+    /* The record is written behind room for its own size and moved down by what that did not
+     * use. */
     size_t most = VARLONG_SIZE_MAX + RECORD_FIXED_MAX + key.size + value.size + headers.size;
     uint8_t *to = buffer_reserve(&b->body, most);
     uint8_t *start = to + VARLONG_SIZE_MAX, *p = start;

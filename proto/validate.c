@@ -192,7 +192,8 @@ static enum error_code check_record(const struct validate_rules *rules, int64_t 
     return ERR_NONE;
 }
 
-/* One pass over the records. The answer is INVALID_TIMESTAMP as soon as one record has that error. */
+/* One pass over the records. The answer is INVALID_TIMESTAMP as soon as one record has that
+ * error. */
 static enum error_code check_records(struct slice body, const struct validate_rules *rules,
                                      int64_t now_ms, struct arena *arena, struct validated *out)
 {

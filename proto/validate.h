@@ -1,8 +1,8 @@
 /*
  * What a producer may send: the records of one partition in a Produce request.
  *
- * The answers are those of Apache Kafka 4.4, but for its two accidents: an unknown codec and a payload
- * that does not inflate are UNSUPPORTED_COMPRESSION_TYPE and INVALID_RECORD here, not
+ * The answers are those of Apache Kafka 4.4, but for its two accidents: an unknown codec and a
+ * payload that does not inflate are UNSUPPORTED_COMPRESSION_TYPE and INVALID_RECORD here, not
  * UNKNOWN_SERVER_ERROR. An uncompressed batch is read once for its CRC and once along its record
  * headers; keys and values are not touched.
  */
@@ -55,8 +55,8 @@ enum error_code validate_produce(struct slice records, const struct validate_rul
                                  int64_t now_ms, struct arena *arena, struct buffer *scratch,
                                  struct validated *out) MUST_CHECK;
 
-/* Make the bytes that go to the log: usually v->batch itself, stamped in place (so the memory behind
- * it must be writable: the request's buffer), else built new into `rebuilt` (cleared first).
+/* Make the bytes that go to the log: usually v->batch itself, stamped in place (so the memory
+ * behind it must be writable: the request's buffer), else built new into `rebuilt` (cleared first).
  * Offsets and leader epoch come later, by batch_set_offset_and_epoch().
  *   ERR_MESSAGE_TOO_LARGE   it exceeds max.message.bytes in the topic's codec */
 enum error_code validated_finish(struct validated *v, const struct validate_rules *rules,

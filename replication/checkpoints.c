@@ -1,6 +1,6 @@
 /*
- * The per-folder checkpoints, in Apache Kafka's format:  version, number of lines, "topic index offset"…
- * And the marker of a clean stop.
+ * The per-folder checkpoints, in Apache Kafka's format:  version, number of lines, "topic index
+ * offset"… And the marker of a clean stop.
  */
 #include <inttypes.h>
 #include <stdio.h>

@@ -6,9 +6,9 @@
  *   0 0                epoch, start offset
  *   3 6400
  *
- * Epochs grow strictly, start offsets never fall. An entry may have no records (yet): it stays, because
- * a follower's question about it must be answered right. Every change is on disk before the call
- * returns; when it cannot be, nothing has changed.
+ * Epochs grow strictly, start offsets never fall. An entry may have no records (yet): it stays,
+ * because a follower's question about it must be answered right. Every change is on disk before the
+ * call returns; when it cannot be, nothing has changed.
  *
  * Lock: the log's.
  */

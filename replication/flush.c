@@ -1,6 +1,6 @@
 /*
- * Group commit: one flush of a partition at a time; what is appended while it runs waits for the next.
- * Partitions are flushed side by side by the flush threads.
+ * Group commit: one flush of a partition at a time; what is appended while it runs waits for the
+ * next. Partitions are flushed side by side by the flush threads.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -63,7 +63,8 @@ static void flush_one(struct replica_entry *e)
     struct log *log = p != NULL ? partition_log(p) : NULL;
     bool any = log != NULL && log_flush_begin(log, &flush);
     if (!any) {
-        /* Somebody else's flush (a clean stop) was quicker; a follower may still wait for the news. */
+        /* Somebody else's flush (a clean stop) was quicker; a follower may still wait for the
+         * news. */
         e->flushing = false;
         if (log != NULL && partition_role(p) == PARTITION_FOLLOWER &&
             e->owner->options.callbacks.follower_flushed != NULL)

@@ -1,4 +1,5 @@
-/* The operating system's files behind the table of fs.h, and whole small files over any such table. */
+/* The operating system's files behind the table of fs.h, and whole small files over any such
+ * table. */
 #include "replication/fs.h"
 
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /*
- * The table of file operations that everything in this folder uses: the real one here, a simulated one
- * (unsynced data dropped at a crash, torn writes, full and failing disks) in tests/sim.
+ * The table of file operations that everything in this folder uses: the real one here, a simulated
+ * one (unsynced data dropped at a crash, torn writes, full and failing disks) in tests/sim.
  *
  * Paths are absolute or relative to the process. All functions return 0 (or a count) or -errno, and
  * may be called on any thread.
@@ -17,7 +17,8 @@
 #define FS_PATH_MAX  4096 /* of a path with its closing NUL */
 #define FS_FILE_NONE ((struct fs_file){-1})
 
-/* An open file. `fd` is a real descriptor, usable with sendfile, or a number of the simulator's own. */
+/* An open file. `fd` is a real descriptor, usable with sendfile, or a number of the simulator's
+ * own. */
 struct fs_file {
     int fd;
 };
@@ -56,8 +57,9 @@ struct fs {
 /* The operating system's files. */
 extern const struct fs fs_real;
 
-/* Whole small files (checkpoints): read (-EFBIG above size_max) into a NUL-terminated heap copy owned by the caller; write by a
- * temporary file, sync and rename, so that a crash leaves the old or the new content. */
+/* Whole small files (checkpoints): read (-EFBIG above size_max) into a NUL-terminated heap copy
+ * owned by the caller; write by a temporary file, sync and rename, so that a crash leaves the old
+ * or the new content. */
 int fs_read_text(const struct fs *fs, const char *path, char **text, size_t size_max) MUST_CHECK;
 int fs_write_text(const struct fs *fs, const char *path, const char *text) MUST_CHECK;
 

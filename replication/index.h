@@ -4,10 +4,10 @@
  *   <base>.index      8 bytes  offset - base (4), position of its batch in the log (4)
  *   <base>.timeindex 12 bytes  largest timestamp so far (8), last offset - base of its batch (4)
  *
- * All numbers are big-endian, as Apache Kafka writes them. An offset entry names the *last* offset of
- * the batch at that position. New entries gather in memory and are written a page at a time: a lost
- * tail costs only a longer scan, and recovery brings it back. Searching reads the file (never mapped:
- * it can be cut) in a binary search that ends in one block.
+ * All numbers are big-endian, as Apache Kafka writes them. An offset entry names the *last* offset
+ * of the batch at that position. New entries gather in memory and are written a page at a time: a
+ * lost tail costs only a longer scan, and recovery brings it back. Searching reads the file (never
+ * mapped: it can be cut) in a binary search that ends in one block.
  *
  * Lock: the log's.
  */
@@ -38,13 +38,13 @@ struct index {
 void index_init(struct index *ix, const struct fs *fs, const char *path, int key_size);
 void index_deinit(struct index *ix);
 
-/* Take over what the file holds. -ENOENT; -EBADMSG when it cannot be an index (its size is no multiple
- * of an entry, or order and last entry are wrong); `thorough` reads all of it. */
+/* Take over what the file holds. -ENOENT; -EBADMSG when it cannot be an index (its size is no
+ * multiple of an entry, or order and last entry are wrong); `thorough` reads all of it. */
 int index_load(struct index *ix, bool thorough) MUST_CHECK;
 
 /* Add an entry behind the last; key and value must both be larger than (time index: value not less
- * than) the last ones, else it is not added. 0, or -errno when a full page could not be written: the
- * entry stays pending. */
+ * than) the last ones, else it is not added. 0, or -errno when a full page could not be written:
+ * the entry stays pending. */
 int index_append(struct index *ix, struct index_entry entry) MUST_CHECK;
 
 /* Write what is pending; not synced. */
@@ -56,8 +56,8 @@ int index_sync(const struct index *ix) MUST_CHECK;
 int index_floor(const struct index *ix, int64_t key, struct index_entry *found) MUST_CHECK;
 int index_floor_value(const struct index *ix, int64_t value, struct index_entry *found) MUST_CHECK;
 
-/* Keep only the entries whose value (offset index: position; time index: offset) is below `value_end`;
- * the file is cut too. */
+/* Keep only the entries whose value (offset index: position; time index: offset) is below
+ * `value_end`; the file is cut too. */
 int index_truncate(struct index *ix, int64_t value_end) MUST_CHECK;
 /* Throw all entries away, in memory and in the file. */
 int index_reset(struct index *ix) MUST_CHECK;

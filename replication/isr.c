@@ -1,10 +1,11 @@
 /*
  * Who is in sync: high watermark, and proposals to shrink or expand the ISR.
  *
- * A proposal has no effect until it comes back committed. Meanwhile the high watermark waits for the
- * union of the committed and the proposed ISR (the maximal ISR, KIP-497): whichever of the two is true
- * at the controller, its members have everything below it. The same proposal, not another, is sent
- * again until the controller refuses it or any newer partition epoch arrives: either outcome settles it.
+ * A proposal has no effect until it comes back committed. Meanwhile the high watermark waits for
+ * the union of the committed and the proposed ISR (the maximal ISR, KIP-497): whichever of the two
+ * is true at the controller, its members have everything below it. The same proposal, not another,
+ * is sent again until the controller refuses it or any newer partition epoch arrives: either
+ * outcome settles it.
  */
 #include "proto/base/logging.h"
 #include "replication/mutant.h"
@@ -88,8 +89,8 @@ struct follower *isr_find_follower(struct partition *p, int32_t node_id)
     return NULL;
 }
 
-/* Caught up as Apache Kafka counts it: at the time of this fetch if it asks for our end, else at the time
- * of the fetch before if it has by now what we had then. */
+/* Caught up as Apache Kafka counts it: at the time of this fetch if it asks for our end, else at
+ * the time of the fetch before if it has by now what we had then. */
 void isr_note_fetch(struct partition *p, struct follower *f, int64_t fetch_offset, int64_t now_ms)
 {
     int64_t leader_end = log_end_offset(p->log);
@@ -108,7 +109,8 @@ static bool is_caught_up(const struct partition *p, const struct follower *f, in
            now_ms - f->caught_up_ms <= p->config.replica_lag_time_max_ms;
 }
 
-/* Without this wait, a follower that flushes before it fetches would chase a moving high watermark. */
+/* Without this wait, a follower that flushes before it fetches would chase a moving high
+ * watermark. */
 static bool is_joining(const struct partition *p, const struct follower *f, int64_t now_ms)
 {
     return is_caught_up(p, f, now_ms) && now_ms - f->fetch_ms <= ISR_JOINING_WAIT_MS;
@@ -171,8 +173,8 @@ static void proposal_send(struct partition *p, int64_t now_ms, struct partition_
     fx->proposal = p->proposal;
 }
 
-/* KIP-320's rule: a follower may return when it has everything below the high watermark, and the high
- * watermark of a new leader is only trusted from the start of its own epoch on. */
+/* KIP-320's rule: a follower may return when it has everything below the high watermark, and the
+ * high watermark of a new leader is only trusted from the start of its own epoch on. */
 static bool is_in_sync(const struct partition *p, const struct follower *f)
 {
     if (f->end_offset < 0 || f->end_offset < p->high_watermark)

@@ -1,4 +1,5 @@
-/* The log's facts, small changes and end; the larger paths are in log_*.c, recovery.c, retention.c. */
+/* The log's facts, small changes and end; the larger paths are in log_*.c, recovery.c,
+ * retention.c. */
 #include "replication/log_internal.h"
 
 #include <errno.h>

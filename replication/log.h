@@ -4,9 +4,9 @@
  *   [0 .. 3126] [3127 .. 6399] [6400 .. ) <- log_append()
  *    closed      closed         active
  *
- * A batch can be read once log_append() returns, and is durable once log_flushed_end_offset() passed
- * it. Files are Apache Kafka's own: <base>.log .index .timeindex .snapshot, leader-epoch-checkpoint,
- * partition.metadata (README.md).
+ * A batch can be read once log_append() returns, and is durable once log_flushed_end_offset()
+ * passed it. Files are Apache Kafka's own: <base>.log .index .timeindex .snapshot,
+ * leader-epoch-checkpoint, partition.metadata (README.md).
  *
  * Lock: the partition's lock is held around every call here, except where "any thread" is said; the
  * caller sees to it. Reads return a range that holds its segment, so that bytes are sent after the
@@ -40,13 +40,13 @@ struct log_config {
 /* Kafka's defaults. */
 struct log_config log_config_default(void);
 
-/* Open (or create) the log in folder `dir`. After an unclean stop everything behind the recovery point
- * is read: CRCs checked, the torn tail cut, indexes and producer state rebuilt.
- * `clean`: the folder's clean-shutdown marker was there. `recovery_point`: from the checkpoint, 0 if
- * unknown. On success the caller owns *log and returns it to log_close(); else *log is NULL.
- *   ERR_CORRUPT_MESSAGE      what was durable below the recovery point is damaged or missing: nothing
- *                            is cut. Whole segments below it: headers at their end; the segment with
- *                            the recovery point: every header, CRCs from there on
+/* Open (or create) the log in folder `dir`. After an unclean stop everything behind the recovery
+ * point is read: CRCs checked, the torn tail cut, indexes and producer state rebuilt.
+ * `clean`: the folder's clean-shutdown marker was there. `recovery_point`: from the checkpoint, 0
+ * if unknown. On success the caller owns *log and returns it to log_close(); else *log is NULL.
+ *   ERR_CORRUPT_MESSAGE      what was durable below the recovery point is damaged or missing:
+ *                            nothing is cut. Whole segments below it: headers at their end; the
+ *                            segment with the recovery point: every header, CRCs from there on
  *   ERR_KAFKA_STORAGE_ERROR  the disk refused (logged with the reason) */
 enum error_code log_open(const char *dir, const struct fs *fs, const struct log_config *config,
                          struct uuid topic_id, bool clean, int64_t recovery_point, int64_t now_ms,
@@ -66,21 +66,23 @@ int64_t log_start_offset(const struct log *log);
 int64_t log_end_offset(const struct log *log);
 int64_t log_flushed_end_offset(const struct log *log); /* everything below is on disk */
 int64_t log_size_bytes(const struct log *log);
-/* Largest timestamp and the offset of the first record that has it; reads that batch. -1 when empty. */
+/* Largest timestamp and the offset of the first record that has it; reads that batch. -1 when
+ * empty. */
 int64_t log_max_timestamp(struct log *log, int64_t *offset);
 
-/* Append one validated batch as leader. Stamps base offset and leader epoch into `batch` (both outside
- * the CRC) and writes it. The producer state was checked before with log_check_producer().
+/* Append one validated batch as leader. Stamps base offset and leader epoch into `batch` (both
+ * outside the CRC) and writes it. The producer state was checked before with log_check_producer().
  *   ERR_RECORD_LIST_TOO_LARGE  larger than segment.bytes
- *   ERR_KAFKA_STORAGE_ERROR  nothing was appended as far as readers can see; the log is now failed and
- *                            refuses everything until reopened, except when the disk was only full
- *                            (the partial write was cut off again): then later appends may work. */
+ *   ERR_KAFKA_STORAGE_ERROR  nothing was appended as far as readers can see; the log is now failed
+ *                            and refuses everything until reopened, except when the disk was only
+ *                            full (the partial write was cut off again): then later appends may
+ *                            work. */
 enum error_code log_append(struct log *log, uint8_t *batch, size_t size, int32_t leader_epoch,
                            int64_t now_ms, int64_t *base_offset) MUST_CHECK;
 
-/* Append batches as fetched from the leader: offsets and epochs kept, CRCs checked, epochs entered in the
- * epoch cache, producer state updated. A partial batch at the end is ignored. `records` must start at
- * the log's end offset (or above it, in a gap left by compaction).
+/* Append batches as fetched from the leader: offsets and epochs kept, CRCs checked, epochs entered
+ * in the epoch cache, producer state updated. A partial batch at the end is ignored. `records` must
+ * start at the log's end offset (or above it, in a gap left by compaction).
  *   ERR_CORRUPT_MESSAGE   a CRC or header is wrong: nothing of that batch was appended */
 enum error_code log_append_as_follower(struct log *log, struct slice records,
                                        int64_t now_ms) MUST_CHECK;
@@ -112,8 +114,8 @@ enum error_code log_find_timestamp(struct log *log, int64_t timestamp, int64_t e
                                    int64_t *offset, int64_t *record_timestamp,
                                    int32_t *leader_epoch) MUST_CHECK;
 
-/* Cut everything at and above `offset`: data, indexes, epoch cache (entries whose start >= offset go, also when no
- * byte is cut), producer state rebuilt. Durable before it returns. */
+/* Cut everything at and above `offset`: data, indexes, epoch cache (entries whose start >= offset
+ * go, also when no byte is cut), producer state rebuilt. Durable before it returns. */
 enum error_code log_truncate(struct log *log, int64_t offset, int64_t now_ms) MUST_CHECK;
 
 /* Throw everything away and begin at `offset` (follower whose leader has nothing older). */
@@ -124,13 +126,15 @@ enum error_code log_raise_start(struct log *log, int64_t offset) MUST_CHECK;
 
 /* --- Leader epochs (KIP-101, KIP-279, KIP-320) --- */
 
-/* Note that `epoch` starts at the log's end; kept also when no record of that epoch ever comes. Durable before it returns. */
+/* Note that `epoch` starts at the log's end; kept also when no record of that epoch ever comes.
+ * Durable before it returns. */
 enum error_code log_begin_epoch(struct log *log, int32_t epoch) MUST_CHECK;
 /* Latest epoch in the cache, -1 if none; and its start offset. */
 int32_t log_latest_epoch(const struct log *log, int64_t *start_offset);
 /* Epoch of the record at `offset`, -1 if unknown. */
 int32_t log_epoch_at(const struct log *log, int64_t offset);
-/* Largest epoch <= asked, and its end offset (log end for the latest); (-1, -1) when there is none. */
+/* Largest epoch <= asked, and its end offset (log end for the latest); (-1, -1) when there is
+ * none. */
 void log_epoch_end(const struct log *log, int32_t asked, int32_t *epoch, int64_t *end_offset);
 
 /* --- Flush: group commit. Any thread for log_flush_sync(). --- */
@@ -147,7 +151,8 @@ bool log_flush_begin(struct log *log, struct log_flush *flush);
 /* No lock: fdatasync them. 0 or -errno. */
 int log_flush_sync(struct log *log, const struct log_flush *flush) MUST_CHECK;
 /* Lock held: note the result and drop references. After an error the log is failed for good (never
- * synced again), ERR_KAFKA_STORAGE_ERROR. If the log was truncated meanwhile, only what survived counts. */
+ * synced again), ERR_KAFKA_STORAGE_ERROR. If the log was truncated meanwhile, only what survived
+ * counts. */
 enum error_code log_flush_end(struct log *log, struct log_flush *flush, int sync_error) MUST_CHECK;
 
 /* --- Idempotent producers (KIP-98): the last five batches of each producer id --- */
@@ -158,9 +163,10 @@ enum log_producer_check {
     PRODUCER_REFUSED    /* see *err */
 };
 
-/* What a batch with a producer id may do. Kafka's rules: unknown id accepted with any sequence, gap ->
- * ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, old epoch -> ERR_INVALID_PRODUCER_EPOCH, duplicate of the last five -> the
- * original offset, older -> ERR_DUPLICATE_SEQUENCE_NUMBER, new epoch starts at 0, wrap at 2^31. */
+/* What a batch with a producer id may do. Kafka's rules: unknown id accepted with any sequence, gap
+ * -> ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, old epoch -> ERR_INVALID_PRODUCER_EPOCH, duplicate of the
+ * last five -> the original offset, older -> ERR_DUPLICATE_SEQUENCE_NUMBER, new epoch starts at 0,
+ * wrap at 2^31. */
 enum log_producer_check log_check_producer(struct log *log, const struct batch_header *batch,
                                            int64_t now_ms, enum error_code *err,
                                            int64_t *base_offset, int64_t *append_time_ms);

@@ -1,4 +1,5 @@
-/* Writing: one pwritev a batch, sparse index entries now and then, a new segment when one is full. */
+/* Writing: one pwritev a batch, sparse index entries now and then, a new segment when one is
+ * full. */
 #include "replication/log_internal.h"
 
 #include <errno.h>
@@ -33,7 +34,8 @@ enum error_code log_roll(struct log *log, int64_t base_offset, int64_t now_ms)
     if (err != 0)
         return log_disk_error(log, "store index", err);
 
-    /* Without its snapshot a restart reads more; without room for the segment nothing is appended. */
+    /* Without its snapshot a restart reads more; without room for the segment nothing is
+     * appended. */
     err = log_store_snapshot(log);
     if (err != 0)
         LOG_WARN("could not write producer snapshot", "dir=%s errno=%d", log->dir, -err);
@@ -140,8 +142,8 @@ enum error_code log_append(struct log *log, uint8_t *batch, size_t size, int32_t
     return err;
 }
 
-/* An epoch below the latest is fine only where the later entries have no records: the leader's history
- * wins over elections that left nothing. */
+/* An epoch below the latest is fine only where the later entries have no records: the leader's
+ * history wins over elections that left nothing. */
 static bool epoch_fits(const struct log *log, const struct batch_header *h)
 {
     int64_t start;

@@ -50,7 +50,8 @@ int log_flush_sync(struct log *log, const struct log_flush *flush)
     return 0;
 }
 
-/* Once everything below the old recovery point is durable again, that recovery point is true again. */
+/* Once everything below the old recovery point is durable again, that recovery point is true
+ * again. */
 static void forget_truncation(struct log *log)
 {
     if (!log->truncation_noted || log->flushed_end_offset < log->checkpoint_bound)

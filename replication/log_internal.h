@@ -1,6 +1,6 @@
 /*
- * struct log, for this module's files: log.c, log_append.c, log_read.c, log_truncate.c, log_flush.c,
- * recovery.c, retention.c.
+ * struct log, for this module's files: log.c, log_append.c, log_read.c, log_truncate.c,
+ * log_flush.c, recovery.c, retention.c.
  */
 #pragma once
 
@@ -77,7 +77,8 @@ int log_add_segment(struct log *log, int64_t base_offset, int64_t now_ms) MUST_C
 /* Open a segment's file for reading or syncing; closes one that was not used for long. */
 int log_open_segment(struct log *log, struct segment *seg) MUST_CHECK;
 
-/* Call each(arg, header) for the batches with last offset >= from. 0, first non-zero of each, -errno. */
+/* Call each(arg, header) for the batches with last offset >= from. 0, first non-zero of each,
+ * -errno. */
 int log_each_header(struct log *log, int64_t from,
                     int (*each)(void *arg, const struct batch_header *h), void *arg) MUST_CHECK;
 /* Write the producer snapshot for the log's end. */

@@ -1,4 +1,5 @@
-/* Reading: which bytes of which segment, without reading them where the newest batches are asked for. */
+/* Reading: which bytes of which segment, without reading them where the newest batches are asked
+ * for. */
 #include <errno.h>
 
 #include "replication/log_internal.h"
@@ -33,7 +34,8 @@ int log_open_segment(struct log *log, struct segment *seg)
     return err;
 }
 
-/* The mark of the first batch with last offset >= offset; NULL when older batches have to be asked. */
+/* The mark of the first batch with last offset >= offset; NULL when older batches have to be
+ * asked. */
 static const struct log_mark *mark_find(const struct log *log, int64_t offset)
 {
     const struct log_mark *found = NULL;

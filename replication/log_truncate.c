@@ -6,8 +6,8 @@
 #include "proto/base/logging.h"
 #include "replication/log_internal.h"
 
-/* A recovery point above `offset` may be on disk: what is appended behind the cut must not be taken for
- * flushed because of it. */
+/* A recovery point above `offset` may be on disk: what is appended behind the cut must not be taken
+ * for flushed because of it. */
 static int note_truncation(struct log *log, int64_t offset)
 {
     if (offset >= log->checkpoint_bound)

@@ -1,6 +1,7 @@
 /*
- * Hooks for the simulation's self-test: tests/sim compiles this folder with MILLRACE_MUTANTS and breaks
- * one rule at a time, to prove that it would notice. Everywhere else they are constant false.
+ * Hooks for the simulation's self-test: tests/sim compiles this folder with MILLRACE_MUTANTS and
+ * breaks one rule at a time, to prove that it would notice. Everywhere else they are constant
+ * false.
  */
 #pragma once
 

@@ -123,7 +123,8 @@ static enum error_code check_append(const struct partition *p, int16_t acks)
     return ERR_NONE;
 }
 
-/* The result of an idempotent batch that is here already: it waits for its own old end, not for ours. */
+/* The result of an idempotent batch that is here already: it waits for its own old end, not for
+ * ours. */
 static void result_duplicate(const struct batch_header *header, int64_t base_offset,
                              int64_t append_time_ms, struct partition_append_result *out)
 {
@@ -393,8 +394,9 @@ static enum error_code truncate_to(struct partition *p, int64_t offset, int64_t 
     return err;
 }
 
-/* The leader's history ends at (epoch, end_offset) where ours goes on. We cut at the smaller end of that
- * epoch; if we do not have that epoch, at the end of our largest one below it, and ask again (KIP-279). */
+/* The leader's history ends at (epoch, end_offset) where ours goes on. We cut at the smaller end of
+ * that epoch; if we do not have that epoch, at the end of our largest one below it, and ask again
+ * (KIP-279). */
 static enum error_code truncate_diverging(struct partition *p, const struct fetched *answer,
                                           int64_t now_ms)
 {
@@ -410,8 +412,9 @@ static enum error_code truncate_diverging(struct partition *p, const struct fetc
     return truncate_to(p, MIN(offset, log_end_offset(p->log)), now_ms, "diverging_epoch");
 }
 
-/* Never fatal (F61): either the leader has nothing as old as our end, or we are ahead of it without an
- * epoch to compare. Old leaders' answers without offsets change nothing; the fetcher backs off. */
+/* Never fatal (F61): either the leader has nothing as old as our end, or we are ahead of it without
+ * an epoch to compare. Old leaders' answers without offsets change nothing; the fetcher backs
+ * off. */
 static enum error_code recover_out_of_range(struct partition *p, const struct fetched *answer,
                                             int64_t now_ms)
 {

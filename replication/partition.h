@@ -7,9 +7,9 @@
  *            partition_apply(leader = me)              partition_apply(leader = other)
  *   follower ----------------------------> leader  leader ----------------------------> follower
  *
- * The rules are those of KIP-101, 279, 320, 497, 841, 903 and 966: see faults.md's distilled list in
- * README.md. Above all: an offset counts towards the high watermark only once it is on disk, on the
- * leader and on every member of the maximal ISR (isr plus the one proposed).
+ * The rules are those of KIP-101, 279, 320, 497, 841, 903 and 966: see faults.md's distilled list
+ * in README.md. Above all: an offset counts towards the high watermark only once it is on disk, on
+ * the leader and on every member of the maximal ISR (isr plus the one proposed).
  *
  * Lock: the partition's, held around every call. now_ms is the monotonic clock, except for
  * partition_append() and partition_fetched(), whose wall clock goes to the log.
@@ -70,8 +70,9 @@ struct partition *partition_new(int32_t node_id, struct slice topic, struct uuid
                                 struct log *log, int64_t high_watermark);
 void partition_free(struct partition *p);
 
-/* A newer decision of the controller. Idempotent: one that is not newer (leader epoch, then partition
- * epoch) changes nothing; a newer partition epoch in the same leader epoch keeps follower state (F70). */
+/* A newer decision of the controller. Idempotent: one that is not newer (leader epoch, then
+ * partition epoch) changes nothing; a newer partition epoch in the same leader epoch keeps follower
+ * state (F70). */
 enum error_code partition_apply(struct partition *p, const struct partition_state *state,
                                 int64_t now_ms, struct partition_effects *fx) MUST_CHECK;
 void partition_configure(struct partition *p, const struct partition_config *config);
@@ -97,8 +98,8 @@ enum error_code partition_append(struct partition *p, uint8_t *batch, size_t siz
 /* The leader's own log is on disk up to its log_flushed_end_offset(). */
 void partition_flushed(struct partition *p, int64_t now_ms, struct partition_effects *fx);
 
-/* What a follower's fetch says of it. It has everything below fetch_offset on disk: a follower fetches
- * again only after its flush, unless write.caching. */
+/* What a follower's fetch says of it. It has everything below fetch_offset on disk: a follower
+ * fetches again only after its flush, unless write.caching. */
 struct follower_fetch {
     int32_t replica;
     int64_t broker_epoch; /* -1: unknown */
@@ -118,8 +119,8 @@ enum error_code partition_follower_fetched(struct partition *p, const struct fol
 /* Periodic: shrink the ISR by lag, retry a refused proposal, expand by followers that caught up. */
 void partition_tick(struct partition *p, int64_t now_ms, struct partition_effects *fx);
 
-/* The controller refused or the answer was lost: try again later with fresh state. (Acceptance comes
- * back as partition_apply().) */
+/* The controller refused or the answer was lost: try again later with fresh state. (Acceptance
+ * comes back as partition_apply().) */
 void partition_proposal_failed(struct partition *p, enum error_code err, int64_t now_ms);
 
 /* --- Reading (any role where said) --- */
@@ -142,14 +143,14 @@ struct partition_read {
 };
 
 /* For Fetch. last_fetched_epoch -1: not given. `out` has the offsets also with
- * ERR_OFFSET_OUT_OF_RANGE: a Fetch answer must carry log_start_offset and high_watermark then, too, for
- * a follower finds its new position by them. */
+ * ERR_OFFSET_OUT_OF_RANGE: a Fetch answer must carry log_start_offset and high_watermark then, too,
+ * for a follower finds its new position by them. */
 enum error_code partition_read(struct partition *p, int64_t offset, int32_t last_fetched_epoch,
                                enum partition_read_upto upto, int32_t bytes_max, bool at_least_one,
                                struct partition_read *out) MUST_CHECK;
 
-/* For ListOffsets: timestamp >= 0 or Kafka's -1 latest, -2 earliest, -3 max timestamp, -4 earliest local.
- * A new leader answers latest only once its high watermark reached its epoch's start
+/* For ListOffsets: timestamp >= 0 or Kafka's -1 latest, -2 earliest, -3 max timestamp, -4 earliest
+ * local. A new leader answers latest only once its high watermark reached its epoch's start
  * (ERR_OFFSET_NOT_AVAILABLE before). *offset -1: none. */
 enum error_code partition_list_offset(struct partition *p, int64_t timestamp,
                                       enum partition_read_upto upto, int64_t *offset,
@@ -165,14 +166,14 @@ enum error_code partition_delete_records(struct partition *p, int64_t offset,
 
 /* --- Follower --- */
 
-/* What to ask the leader for (the fetcher, fetcher.h, collects these). false: not now, because this is no
- * follower, or not everything it has is on disk yet. */
+/* What to ask the leader for (the fetcher, fetcher.h, collects these). false: not now, because this
+ * is no follower, or not everything it has is on disk yet. */
 bool partition_fetch_position(const struct partition *p, int64_t *fetch_offset,
                               int32_t *last_fetched_epoch, int32_t *leader_epoch);
 
-/* One partition of a Fetch answer: truncate on divergence, append, take over log start and high watermark (after
- * truncation, never above our log end; F60). leader_epoch: the one the request carried; an answer to an older epoch
- * is dropped. */
+/* One partition of a Fetch answer: truncate on divergence, append, take over log start and high
+ * watermark (after truncation, never above our log end; F60). leader_epoch: the one the request
+ * carried; an answer to an older epoch is dropped. */
 struct fetched {
     enum error_code error_code;
     int32_t leader_epoch;

@@ -7,7 +7,8 @@
 
 /* How often an unanswered or refused proposal is sent again. */
 #define ISR_PROPOSAL_RETRY_MS 500
-/* A follower outside the ISR holds the high watermark back for it to catch up only while it fetches. */
+/* A follower outside the ISR holds the high watermark back for it to catch up only while it
+ * fetches. */
 #define ISR_JOINING_WAIT_MS 1000
 /* A time long ago, from which the present can be subtracted. */
 #define FOLLOWER_NEVER (INT64_MIN / 2)
@@ -52,7 +53,8 @@ bool node_in(const int32_t *nodes, int count, int32_t node_id);
 
 /* A new leader epoch: nothing is known of any follower. */
 void isr_reset(struct partition *p, int64_t now_ms);
-/* A newer partition epoch: replicas may have come and gone; whoever left the ISR must prove itself. */
+/* A newer partition epoch: replicas may have come and gone; whoever left the ISR must prove
+ * itself. */
 void isr_update(struct partition *p, const struct partition_state *before);
 struct follower *isr_find_follower(struct partition *p, int32_t node_id);
 /* Note where a follower is. */

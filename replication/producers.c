@@ -2,8 +2,9 @@
  * Producer state and its snapshot file:
  *
  *   version int16 = 1, CRC-32C of the rest uint32, count int32, then for every producer id
- *   id int64, epoch int16, last sequence int32, last offset int64, last offset - first offset int32,
- *   timestamp int64, coordinator epoch int32, first offset of the open transaction int64
+ *   id int64, epoch int16, last sequence int32, last offset int64,
+ *   last offset - first offset int32, timestamp int64, coordinator epoch int32, first offset of the
+ *   open transaction int64
  */
 #include "replication/producers.h"
 

@@ -1,11 +1,11 @@
 /*
- * What each idempotent producer appended last (KIP-98): the newest five batches of every producer id,
- * so that a batch sent again is recognized and a gap is refused.
+ * What each idempotent producer appended last (KIP-98): the newest five batches of every producer
+ * id, so that a batch sent again is recognized and a gap is refused.
  *
- * It is a function of the log: every replica feeds it with the headers of the batches that it appends,
- * and after a restart it is the newest snapshot plus the headers behind it. Snapshots are Apache Kafka's
- * <offset>.snapshot files: state of everything below that offset. A snapshot keeps only the newest batch
- * of an id.
+ * It is a function of the log: every replica feeds it with the headers of the batches that it
+ * appends, and after a restart it is the newest snapshot plus the headers behind it. Snapshots are
+ * Apache Kafka's <offset>.snapshot files: state of everything below that offset. A snapshot keeps
+ * only the newest batch of an id.
  *
  * Lock: the log's.
  */

@@ -2,12 +2,12 @@
  * Opening a log: what the folder holds, checked as far as the last stop makes it necessary.
  *
  *   clean stop     sizes, indexes and the headers behind the last index entries
- *   unclean stop   the same below the recovery point; the segments from there on are read whole: every
- *                  header, CRCs from the recovery point on, indexes built anew; then they are synced, so
- *                  that an opened log is flushed to its end
+ *   unclean stop   the same below the recovery point; the segments from there on are read whole:
+ *                  every header, CRCs from the recovery point on, indexes built anew; then they
+ *                  are synced, so that an opened log is flushed to its end
  *
- * A torn tail at or above the recovery point is cut off with everything behind it. Damage below it is
- * never repaired by cutting: those bytes were durable and may have been acknowledged.
+ * A torn tail at or above the recovery point is cut off with everything behind it. Damage below it
+ * is never repaired by cutting: those bytes were durable and may have been acknowledged.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -357,7 +357,8 @@ static int load_epochs(struct log *log, bool *lost)
     return *lost ? 0 : err;
 }
 
-/* Entries above the end name records that are gone; one at the end is an epoch without records yet. */
+/* Entries above the end name records that are gone; one at the end is an epoch without records
+ * yet. */
 static int settle_epochs(struct log *log, bool clean, bool lost)
 {
     size_t count = log->epochs.entries.count;

@@ -1,9 +1,9 @@
 /*
  * The table of this node's replicas, their folders, and the background thread.
  *
- * A folder is <topic>-<index>; its partition.metadata names the topic's id. An entry is counted: by the
- * table, by the flush queue, by parked waiters and by whoever found it; its log is closed, or deleted, by
- * the last one.
+ * A folder is <topic>-<index>; its partition.metadata names the topic's id. An entry is counted: by
+ * the table, by the flush queue, by parked waiters and by whoever found it; its log is closed, or
+ * deleted, by the last one.
  */
 #include <errno.h>
 #include <stdio.h>

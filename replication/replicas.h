@@ -3,11 +3,11 @@
  * threads (group commit), the background thread (ticks, retention, checkpoints), and the requests
  * parked on partitions.
  *
- * Values flow down (replicas_apply, replicas_remove, called by the broker's wiring, one thread at a time, in
- * metadata order); ISR proposals flow up through struct replicas_callbacks.
+ * Values flow down (replicas_apply, replicas_remove, called by the broker's wiring, one thread at a
+ * time, in metadata order); ISR proposals flow up through struct replicas_callbacks.
  *
- * Locks: replicas' table lock (short, inside), then the partition's lock, then the log. A struct replica is counted:
- * replicas_find() refs it, replica_unref() gives it back; any thread.
+ * Locks: replicas' table lock (short, inside), then the partition's lock, then the log. A struct
+ * replica is counted: replicas_find() refs it, replica_unref() gives it back; any thread.
  */
 #pragma once
 
@@ -20,7 +20,8 @@ struct replicas_callbacks {
     /* Send to the controller; answers: acceptance comes as replicas_apply(), anything else as
      * replicas_proposal_failed(). Any thread, a partition's lock may be held: only enqueue. */
     void (*propose_isr)(void *arg, const struct isr_proposal *proposal);
-    /* A follower's data of this partition is on disk now (the fetcher may ask for more). Any thread; only enqueue. */
+    /* A follower's data of this partition is on disk now (the fetcher may ask for more). Any
+     * thread; only enqueue. */
     void (*follower_flushed)(void *arg, struct uuid topic_id, int32_t partition);
     /* A log folder died: these replicas are offline here. */
     void (*storage_failed)(void *arg, const char *dir, const char *reason);
@@ -36,8 +37,8 @@ struct replicas_options {
     struct replicas_callbacks callbacks;
 };
 
-/* Loads and recovers every partition folder found (in parallel per log dir). ERR_KAFKA_STORAGE_ERROR only when no log dir
- * is usable. */
+/* Loads and recovers every partition folder found (in parallel per log dir).
+ * ERR_KAFKA_STORAGE_ERROR only when no log dir is usable. */
 enum error_code replicas_open(const struct replicas_options *options, const struct fs *fs,
                               struct replicas **replicas) MUST_CHECK;
 /* Flush everything, write checkpoints and the clean-shutdown marker, stop the threads. */
@@ -71,7 +72,8 @@ struct replica *replicas_find(struct replicas *rs, struct uuid topic_id, int32_t
 void replica_unref(struct replica *r);
 void replicas_each(struct replicas *rs, void (*each)(void *arg, struct replica *r), void *arg);
 
-/* The calls of partition.h with lock, clock, effects (wake-ups, flush, proposal) handled. Any thread. */
+/* The calls of partition.h with lock, clock, effects (wake-ups, flush, proposal) handled. Any
+ * thread. */
 enum error_code replica_append(struct replicas *rs, struct replica *r, uint8_t *batch, size_t size,
                                const struct batch_header *header, int16_t acks,
                                struct partition_append_result *out) MUST_CHECK;
@@ -82,14 +84,19 @@ enum error_code replica_fetched(struct replicas *rs, struct replica *r,
                                 const struct fetched *answer, bool *flush_pending) MUST_CHECK;
 
 /*
- * Waiters: a request parked until something happens to a partition. Embedded in the request; wake() is
- * called at most once, on any thread, with the partition's lock held: it only posts to an inbox. The waiter is
- * unlinked before wake(). waiter_remove() (own lock inside) makes sure it will not be called any more.
+ * Waiters: a request parked until something happens to a partition. Embedded in the request; wake()
+ * is called at most once, on any thread, with the partition's lock held: it only posts to an inbox.
+ * The waiter is unlinked before wake(). waiter_remove() (own lock inside) makes sure it will not be
+ * called any more.
  */
 enum waiter_kind {
-    WAIT_HIGH_WATERMARK, /* wake when high watermark >= offset, or with an error (role change, under min ISR -> ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND) */
-    WAIT_COMMITTED_DATA, /* a consumer's fetch: any advance of the high watermark or LSO, or an error */
-    WAIT_APPENDED_DATA /* a follower's fetch: any append or high watermark advance, or an error */
+    /* High watermark >= offset, or an error (role change, under min ISR ->
+     * ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND). */
+    WAIT_HIGH_WATERMARK,
+    /* A consumer's fetch: any advance of the high watermark or LSO, or an error. */
+    WAIT_COMMITTED_DATA,
+    /* A follower's fetch: any append or high watermark advance, or an error. */
+    WAIT_APPENDED_DATA
 };
 
 struct waiter {
@@ -100,6 +107,7 @@ struct waiter {
     struct replica *replica; /* counted while parked */
 };
 
-/* Park, unless the condition is true by now: then returns false and the caller goes on at once with *err. */
+/* Park, unless the condition is true by now: then returns false and the caller goes on at once with
+ * *err. */
 bool waiter_park(struct replica *r, struct waiter *w, enum error_code *err);
 void waiter_remove(struct waiter *w);

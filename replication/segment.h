@@ -1,9 +1,10 @@
 /*
  * One segment of a log: <base>.log, its two indexes, and what is known about its content.
  *
- * Counted: the log holds one reference, every range being sent and every flush under way another. The
- * last one closes the file, on whatever thread that is; everything else happens under the log's lock.
- * A closed segment's file is opened when it is read and may be closed again while nobody refers to it.
+ * Counted: the log holds one reference, every range being sent and every flush under way another.
+ * The last one closes the file, on whatever thread that is; everything else happens under the log's
+ * lock. A closed segment's file is opened when it is read and may be closed again while nobody
+ * refers to it.
  */
 #pragma once
 
@@ -57,12 +58,12 @@ int segment_find(struct segment *seg, int64_t offset, int64_t *position,
 /* Largest batch boundary in [from, upto]; `from` is one. */
 int segment_boundary(struct segment *seg, int64_t from, int64_t upto, int64_t *boundary) MUST_CHECK;
 
-/* Account for a batch that stands at `position` (= size before it): offsets, timestamps, sparse index
- * entries. -errno: an index could not be written; the entry is kept in memory. */
+/* Account for a batch that stands at `position` (= size before it): offsets, timestamps, sparse
+ * index entries. -errno: an index could not be written; the entry is kept in memory. */
 int segment_note(struct segment *seg, const struct batch_header *h, int64_t position,
                  int32_t index_interval_bytes) MUST_CHECK;
-/* Learn end offset, timestamps and index distance from the indexes and the headers behind their last
- * entry; size is set. -EBADMSG when the batches do not fill the file exactly. */
+/* Learn end offset, timestamps and index distance from the indexes and the headers behind their
+ * last entry; size is set. -EBADMSG when the batches do not fill the file exactly. */
 int segment_load_tail(struct segment *seg) MUST_CHECK;
 /* Keep the first `size` bytes, whole batches; not synced. */
 int segment_cut(struct segment *seg, int64_t size) MUST_CHECK;

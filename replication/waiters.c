@@ -16,7 +16,12 @@ static bool ready(const struct replica_entry *e, const struct waiter *w, enum er
     }
     switch (w->kind) {
     case WAIT_HIGH_WATERMARK:
-        return partition_high_watermark(p) >= w->offset;
+        if (partition_high_watermark(p) >= w->offset)
+            return true;
+        /* The watermark stands still now, and the ISR that shrank before we came wakes nobody. */
+        if (partition_is_under_min_isr(p))
+            *err = ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
+        return *err != ERR_NONE;
     case WAIT_COMMITTED_DATA:
         return partition_high_watermark(p) > w->offset;
     case WAIT_APPENDED_DATA:
@@ -51,8 +56,8 @@ void waiter_remove(struct waiter *w)
     replica_unref(r);
 }
 
-/* The waiter's reference stays until its owner removes it: wake() only posts, and the memory must not go
- * while the lock is held. */
+/* The waiter's reference stays until its owner removes it: wake() only posts, and the memory must
+ * not go while the lock is held. */
 static void wake(struct waiter *w, enum error_code err)
 {
     list_remove(&w->link);

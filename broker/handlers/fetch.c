@@ -1,9 +1,9 @@
 /*
  * Fetch: whole batches from page cache to socket, parked until there is enough or time is up.
  *
- * Every round reads all partitions; too little to answer: what was read is given back and the request
- * parks on all of them (KIP-74 keeps the first batch whole). Session id 0 is always answered: a client
- * or follower then sends all its partitions each time, which KIP-227 allows.
+ * Every round reads all partitions; too little to answer: what was read is given back and the
+ * request parks on all of them (KIP-74 keeps the first batch whole). Session id 0 is always
+ * answered: a client or follower then sends all its partitions each time, which KIP-227 allows.
  */
 #include "broker/leader_hint.h"
 #include "broker/node.h"
@@ -175,8 +175,8 @@ static void park_all(struct request *req, const struct fetch_state *st, int64_t 
             struct replica *r = replicas_find(req->node->replicas, topic->id, p->partition);
             if (r == NULL)
                 continue;
-            /* A consumer has seen all below this watermark and found it too little; a follower has all
-             * below its position. */
+            /* A consumer has seen all below this watermark and found it too little; a follower has
+             * all below its position. */
             int64_t seen = kind == WAIT_COMMITTED_DATA
                                ? out->responses[i].partitions[k].high_watermark
                                : p->fetch_offset;

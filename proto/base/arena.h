@@ -1,9 +1,9 @@
 /*
  * Memory of one request: allocated piece by piece, freed at once.
  *
- * Blocks grow up to ARENA_BLOCK_MAX; larger pieces get a block of their own. The limit bounds what a
- * peer can make us allocate: past it arena_alloc() returns NULL and the decoder refuses the request.
- * Not thread-safe: it belongs to whoever holds the request.
+ * Blocks grow up to ARENA_BLOCK_MAX; larger pieces get a block of their own. The limit bounds what
+ * a peer can make us allocate: past it arena_alloc() returns NULL and the decoder refuses the
+ * request. Not thread-safe: it belongs to whoever holds the request.
  */
 #pragma once
 
@@ -24,7 +24,8 @@ struct arena {
 void arena_init(struct arena *a, size_t limit_bytes);
 void arena_deinit(struct arena *a);
 
-/* Zeroed memory, aligned for any type, valid until arena_deinit(); NULL once the limit is reached. */
+/* Zeroed memory, aligned for any type, valid until arena_deinit(); NULL once the limit is
+ * reached. */
 void *arena_alloc(struct arena *a, size_t size) MUST_CHECK;
 
 /* Zeroed array of count items; NULL on overflow or at the limit. */

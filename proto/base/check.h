@@ -10,8 +10,8 @@
 #define ARRAY_COUNT(a)   (sizeof(a) / sizeof((a)[0]))
 #undef MIN /* sys/param.h has the same */
 #undef MAX
-#define MIN(a, b)        ((a) < (b) ? (a) : (b))
-#define MAX(a, b)        ((a) > (b) ? (a) : (b))
+#define MIN(a, b) ((a) < (b) ? (a) : (b))
+#define MAX(a, b) ((a) > (b) ? (a) : (b))
 
 #define CONTAINER_OF(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 

@@ -1,6 +1,7 @@
 /*
- * The two clocks. Timers, sessions and lags use the monotonic one; only record timestamps, retention
- * and what people read use the wall clock. Pure modules take now_ms instead of calling these.
+ * The two clocks. Timers, sessions and lags use the monotonic one; only record timestamps,
+ * retention and what people read use the wall clock. Pure modules take now_ms instead of calling
+ * these.
  */
 #pragma once
 

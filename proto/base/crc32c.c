@@ -72,7 +72,8 @@ __attribute__((target("sse4.2"))) static uint64_t load_crc(uint64_t crc, const u
 __attribute__((target("sse4.2"))) static uint32_t crc_hardware(uint32_t crc, const uint8_t *p,
                                                                size_t size)
 {
-    /* The instruction has a latency of three cycles and a throughput of one: three streams fill it. */
+    /* The instruction has a latency of three cycles and a throughput of one: three streams fill
+     * it. */
     pthread_once(&shift_once, shift_init);
     while (size >= 3 * STREAM) {
         uint64_t a = crc, b = 0, c = 0;

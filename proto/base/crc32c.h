@@ -6,5 +6,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Continue `crc` (0 to start) over size bytes. Uses the SSE 4.2 instruction where the CPU has it. */
+/* Continue `crc` (0 to start) over size bytes. Uses the SSE 4.2 instruction where the CPU has
+ * it. */
 uint32_t crc32c(uint32_t crc, const void *data, size_t size);

@@ -3,8 +3,8 @@
  *
  *   LOG_WARN("isr shrank", "topic=%s partition=%d", topic, index);
  *
- * The event is fixed words, lower case, no full stop; facts follow as key=value. The component is the
- * file's name. Lines go to standard error, one write each; any thread may log.
+ * The event is fixed words, lower case, no full stop; facts follow as key=value. The component is
+ * the file's name. Lines go to standard error, one write each; any thread may log.
  */
 #pragma once
 

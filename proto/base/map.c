@@ -5,8 +5,9 @@
 
 #include "proto/base/check.h"
 
-/* FNV-1a with a final mix. Peers choose keys (topic, group, client ids), but every table keyed by them
- * is bounded by configuration, so that a flood of colliding keys costs its sender its own bound. */
+/* FNV-1a with a final mix. Peers choose keys (topic, group, client ids), but every table keyed by
+ * them is bounded by configuration, so that a flood of colliding keys costs its sender its own
+ * bound. */
 uint32_t hash_bytes(struct slice s)
 {
     uint64_t h = 0xcbf29ce484222325u;

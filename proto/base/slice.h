@@ -1,6 +1,6 @@
 /*
- * A borrowed range of bytes: strings, keys, record batches. A slice never owns its memory; data == NULL
- * is Kafka's null (and size is 0 then), an empty string has data != NULL.
+ * A borrowed range of bytes: strings, keys, record batches. A slice never owns its memory; data ==
+ * NULL is Kafka's null (and size is 0 then), an empty string has data != NULL.
  */
 #pragma once
 

@@ -4,8 +4,8 @@
  * A function that must run on a certain kind of thread says so on its prototype:
  *     void conn_write(struct conn *c) ON(NET);
  *     void isr_expand(struct partition *p) HOLDS(p->lock);
- * A callback from libevent, libuv or libraft begins with thread_assert(&NET) (function pointers drop
- * the annotation). Empty under gcc.
+ * A callback from libevent, libuv or libraft begins with thread_assert(&NET) (function pointers
+ * drop the annotation). Empty under gcc.
  */
 #pragma once
 
@@ -49,9 +49,10 @@ void mutex_lock(struct mutex *m) TS_(acquire_capability(*m));
 void mutex_unlock(struct mutex *m) TS_(release_capability(*m));
 
 /*
- * An inbox: messages from any thread to the one thread that reads the inbox. The message is embedded
- * in what it is about; it may be in one inbox at a time. inbox_fd() is an eventfd that becomes
- * readable when messages wait: hand it to the reader's event loop and call inbox_drain() from there.
+ * An inbox: messages from any thread to the one thread that reads the inbox. The message is
+ * embedded in what it is about; it may be in one inbox at a time. inbox_fd() is an eventfd that
+ * becomes readable when messages wait: hand it to the reader's event loop and call inbox_drain()
+ * from there.
  */
 struct inbox_message {
     struct list link;
@@ -68,7 +69,8 @@ struct inbox {
 int inbox_init(struct inbox *in) MUST_CHECK;
 void inbox_deinit(struct inbox *in);
 int inbox_fd(const struct inbox *in);
-/* Hand over a message; any thread. After inbox_close() the message is dropped and false returned. */
+/* Hand over a message; any thread. After inbox_close() the message is dropped and false
+ * returned. */
 bool inbox_post(struct inbox *in, struct inbox_message *message);
 void inbox_close(struct inbox *in);
 /* Run what waits, in order; the reader's thread. Returns how many. */

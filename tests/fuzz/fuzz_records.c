@@ -1,8 +1,8 @@
 /*
- * Record batches as a producer sends them: reading in place, the codecs, validation, and what goes to
- * the log. The first byte chooses the rules; with its lowest bit the length and the CRC are made
- * right, so that damage reaches what lies behind them. What validation let through must be one whole
- * batch whose CRC matches and whose records can be read.
+ * Record batches as a producer sends them: reading in place, the codecs, validation, and what goes
+ * to the log. The first byte chooses the rules; with its lowest bit the length and the CRC are made
+ * right, so that damage reaches what lies behind them. What validation let through must be one
+ * whole batch whose CRC matches and whose records can be read.
  */
 #include <stdlib.h>
 

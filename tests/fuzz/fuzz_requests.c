@@ -1,8 +1,8 @@
 /*
- * A frame, as the server takes it from a connection: header, then the request's decoder; and the rest
- * of it as an answer, as the peer client takes it. The first four bytes, key and version, are mapped
- * to one that exists. What was decoded must survive being encoded and decoded again, and must not
- * have cost more memory than promised.
+ * A frame, as the server takes it from a connection: header, then the request's decoder; and the
+ * rest of it as an answer, as the peer client takes it. The first four bytes, key and version, are
+ * mapped to one that exists. What was decoded must survive being encoded and decoded again, and
+ * must not have cost more memory than promised.
  */
 #include <stdlib.h>
 

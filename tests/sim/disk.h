@@ -1,6 +1,7 @@
 /*
- * A simulated disk: struct fs in memory. What was written but not synced is lost at a crash, except for
- * a random part of the last write (a torn tail). Creations, renames and removals are durable at once.
+ * A simulated disk: struct fs in memory. What was written but not synced is lost at a crash, except
+ * for a random part of the last write (a torn tail). Creations, renames and removals are durable at
+ * once.
  */
 #pragma once
 

@@ -223,7 +223,8 @@ static void controller_register(struct sim *s, int n)
     if (s->state.leader < 0)
         controller_elect(s, -1);
     controller_publish(s);
-    /* Older states are history: with them a node that lost its tail would lead its old epoch again. */
+    /* Older states are history: with them a node that lost its tail would lead its old epoch
+     * again. */
     s->nodes[n].first_partition_epoch = s->state.partition_epoch;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Three nodes with one partition in one thread, from a seed: the real partition, ISR and log code over
- * a simulated disk, network, clock and controller.
+ * Three nodes with one partition in one thread, from a seed: the real partition, ISR and log code
+ * over a simulated disk, network, clock and controller.
  */
 #pragma once
 

@@ -1,6 +1,6 @@
 /*
- * Random commands on two state machines, one of which is read (images are held) all the time: both must
- * come to the same state, and what has to hold does after every command.
+ * Random commands on two state machines, one of which is read (images are held) all the time: both
+ * must come to the same state, and what has to hold does after every command.
  */
 #include "metadata_kit.h"
 

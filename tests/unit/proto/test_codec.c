@@ -22,8 +22,8 @@ static const char text[] =
     "millrace millrace millrace millrace millrace millrace millrace millrace "
     "0123456789";
 
-/* `text`, by other people's libraries: snappy raw and in two xerial chunks (Rust), an LZ4 frame with
- * content checksum, gzip (Python), zstd with and without the content size in its header. */
+/* `text`, by other people's libraries: snappy raw and in two xerial chunks (Rust), an LZ4 frame
+ * with content checksum, gzip (Python), zstd with and without the content size in its header. */
 static const struct {
     int codec;
     struct slice bytes;

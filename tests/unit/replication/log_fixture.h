@@ -1,6 +1,6 @@
 /*
- * For the tests of the log's files: a temporary folder, batches, and a file table over the real one that
- * fails on demand and can forget what was never synced.
+ * For the tests of the log's files: a temporary folder, batches, and a file table over the real one
+ * that fails on demand and can forget what was never synced.
  */
 #pragma once
 
@@ -244,7 +244,8 @@ static inline enum error_code flush(struct log *log)
     return log_flush_end(log, &f, err);
 }
 
-/* Read from every offset to the end by steps of bytes_max; every batch must follow the one before. */
+/* Read from every offset to the end by steps of bytes_max; every batch must follow the one
+ * before. */
 static inline void read_all(struct log *log, int64_t from, int32_t bytes_max)
 {
     int64_t end = log_end_offset(log);

@@ -93,7 +93,8 @@ static void damage_above_the_recovery_point_is_cut_below_it_refused(void **state
     int64_t batch_bytes = log_size_bytes(log) / 60;
     log_close(log);
 
-    /* A value in the last batch: its CRC is looked at where the recovery point lies in the segment. */
+    /* A value in the last batch: its CRC is looked at where the recovery point lies in the
+     * segment. */
     put_bytes(name, "X", 1, get_size(name) - 5);
     assert_int_equal(try_open(&config, false, third - 1), ERR_CORRUPT_MESSAGE);
     /* Its header: seen even where the whole segment was flushed; and nothing is cut off. */

@@ -16,8 +16,8 @@ import org.apache.kafka.common.header.internals.RecordHeader;
 
 /**
  * The scenarios of Apache Kafka's own client. Run with the bootstrap list: every scenario prints
- * one line, "PASS name" or "FAIL name: why". Run with "member", bootstrap, group and topic: one group
- * member that prints the count of its partitions until it is killed.
+ * one line, "PASS name" or "FAIL name: why". Run with "member", bootstrap, group and topic: one
+ * group member that prints the count of its partitions until it is killed.
  */
 public final class Scenarios {
     interface Scenario {
@@ -172,7 +172,8 @@ public final class Scenarios {
         String topic = newTopic(2);
         String group = unique("group");
         try (Consumer<byte[], byte[]> lazy = consumer("group.id", group,
-                 "max.poll.interval.ms", 2000, "session.timeout.ms", 2000, "heartbeat.interval.ms", 300);
+                 "max.poll.interval.ms", 2000, "session.timeout.ms", 2000,
+                 "heartbeat.interval.ms", 300);
              Consumer<byte[], byte[]> other = consumer("group.id", group)) {
             lazy.subscribe(List.of(topic));
             await("both", () -> {
