@@ -151,6 +151,10 @@ struct quorum {
     struct raft_io io;
     struct raft_fsm fsm;
     int (*io_start)(struct raft_io *, unsigned, raft_io_tick_cb, raft_io_recv_cb);
+    int (*io_send)(struct raft_io *, struct raft_io_send *, const struct raft_message *,
+                   raft_io_send_cb);
+    int (*io_snapshot_get)(struct raft_io *, struct raft_io_snapshot_get *,
+                           raft_io_snapshot_get_cb);
     int (*io_append)(struct raft_io *, struct raft_io_append *, const struct raft_entry *, unsigned,
                      raft_io_append_cb);
     int (*io_snapshot_put)(struct raft_io *, unsigned, struct raft_io_snapshot_put *,

@@ -1,5 +1,5 @@
 /*
- * libraft's life: opening with the settings and the four wraps that make 0.22.1 safe to use, and
+ * libraft's life: opening with the settings and the six wraps that make 0.22.1 safe to use, and
  * what its state means for this node on every turn of the loop.
  */
 #include <errno.h>
@@ -82,6 +82,77 @@ static void recv_wrapped(struct raft_io *io, struct raft_message *message)
     q->recv(io, message);
 }
 
+struct snapshot_get_wrap {
+    struct raft_io_snapshot_get req;
+    struct raft_io_snapshot_get *inner;
+    raft_io_snapshot_get_cb cb;
+    struct raft_io *io;
+    int failures;
+};
+
+/*
+ * A snapshot that cannot be read makes libraft 0.22.1 free what it never set. It may be gone because
+ * a newer one took its place, which is read then; who no longer leads has no use for it.
+ */
+static void snapshot_got(struct raft_io_snapshot_get *req, struct raft_snapshot *snapshot,
+                         int status)
+{
+    struct snapshot_get_wrap *wrap = req->data;
+    struct raft *raft = wrap->io->data;
+    struct quorum *q = raft->data;
+    if (status != 0) {
+        raft_free(snapshot);
+        if (raft->state == RAFT_LEADER && ++wrap->failures < 3)
+            status = q->io_snapshot_get(wrap->io, &wrap->req, snapshot_got);
+        if (status == 0)
+            return;
+        if (raft->state == RAFT_LEADER) {
+            LOG_ERROR("cannot read the metadata snapshot, stopping", "dir=%s error=\"%s\"",
+                      q->raft_dir, raft_strerror(status));
+            abort();
+        }
+    } else {
+        wrap->cb(wrap->inner, snapshot, 0);
+    }
+    free(wrap);
+}
+
+static int snapshot_get_wrapped(struct raft_io *io, struct raft_io_snapshot_get *req,
+                                raft_io_snapshot_get_cb cb)
+{
+    struct quorum *q = ((struct raft *)io->data)->data;
+    struct snapshot_get_wrap *wrap = mem_zalloc(sizeof(*wrap));
+    *wrap = (struct snapshot_get_wrap){.inner = req, .cb = cb, .io = io};
+    wrap->req.data = wrap;
+    int rv = q->io_snapshot_get(io, &wrap->req, snapshot_got);
+    if (rv != 0)
+        free(wrap);
+    return rv;
+}
+
+/*
+ * libraft 0.22.1 reads a snapshot from disk before it sends it, and keeps the address of the receiver
+ * meanwhile as a pointer into its configuration, which a change of the configuration frees.
+ */
+static int send_wrapped(struct raft_io *io, struct raft_io_send *req,
+                        const struct raft_message *message, raft_io_send_cb cb)
+{
+    struct raft *raft = io->data;
+    struct quorum *q = raft->data;
+    if (message->type != RAFT_INSTALL_SNAPSHOT)
+        return q->io_send(io, req, message, cb);
+    if (raft->state != RAFT_LEADER)
+        return RAFT_CANCELED;
+    FOR_EACH (server, raft->configuration.servers, raft->configuration.n) {
+        if (server->id == message->server_id) {
+            struct raft_message addressed = *message;
+            addressed.server_address = server->address;
+            return q->io_send(io, req, &addressed, cb);
+        }
+    }
+    return RAFT_CANCELED;
+}
+
 static int start_wrapped(struct raft_io *io, unsigned msecs, raft_io_tick_cb tick,
                          raft_io_recv_cb recv)
 {
@@ -104,9 +175,13 @@ int raft_side_open(struct quorum *q)
         return raft_failed(q, "init", rv);
     q->io_append = q->io.append;
     q->io_start = q->io.start;
+    q->io_send = q->io.send;
+    q->io_snapshot_get = q->io.snapshot_get;
     q->io_snapshot_put = q->io.snapshot_put;
     q->io.append = append_wrapped;
     q->io.start = start_wrapped;
+    q->io.send = send_wrapped;
+    q->io.snapshot_get = snapshot_get_wrapped;
     q->io.snapshot_put = fsm_snapshot_put;
     raft_uv_set_connect_retry_delay(&q->io, 100);
     raft_uv_set_auto_recovery(&q->io, !q->options.voter);

@@ -1,12 +1,14 @@
-"""Print a CTestTestfile that runs the unit tests of the sanitizer builds: sanitized.py BUILD_DIR."""
+"""Print a CTestTestfile for the unit tests of the sanitizer builds: sanitized.py BUILD_DIR."""
 import json
 import pathlib
 import subprocess
 import sys
 
+HERE = pathlib.Path(__file__).resolve().parent
 ENVIRONMENT = {
-    "asan": "ASAN_OPTIONS=abort_on_error=0:detect_leaks=1;UBSAN_OPTIONS=print_stacktrace=1",
-    "tsan": "TSAN_OPTIONS=halt_on_error=1",
+    "asan": "ASAN_OPTIONS=abort_on_error=0:detect_leaks=1;UBSAN_OPTIONS=print_stacktrace=1;"
+            f"LSAN_OPTIONS=suppressions={HERE}/lsan.suppressions:print_suppressions=0",
+    "tsan": f"TSAN_OPTIONS=halt_on_error=1:suppressions={HERE}/tsan.suppressions",
 }
 
 
