@@ -91,8 +91,8 @@ struct snapshot_get_wrap {
 };
 
 /*
- * A snapshot that cannot be read makes libraft 0.22.1 free what it never set. It may be gone because
- * a newer one took its place, which is read then; who no longer leads has no use for it.
+ * A snapshot that cannot be read makes libraft 0.22.1 free what it never set. It may be gone
+ * because a newer one took its place, which is read then; who no longer leads has no use for it.
  */
 static void snapshot_got(struct raft_io_snapshot_get *req, struct raft_snapshot *snapshot,
                          int status)
@@ -131,8 +131,9 @@ static int snapshot_get_wrapped(struct raft_io *io, struct raft_io_snapshot_get 
 }
 
 /*
- * libraft 0.22.1 reads a snapshot from disk before it sends it, and keeps the address of the receiver
- * meanwhile as a pointer into its configuration, which a change of the configuration frees.
+ * libraft 0.22.1 reads a snapshot from disk before it sends it, and keeps the address of the
+ * receiver meanwhile as a pointer into its configuration, which a change of the configuration
+ * frees.
  */
 static int send_wrapped(struct raft_io *io, struct raft_io_send *req,
                         const struct raft_message *message, raft_io_send_cb cb)
