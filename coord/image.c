@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "coord/image_internal.h"
+#include "coord/image_resources.h"
 #include "proto/base/check.h"
 #include "proto/base/map.h"
 #include "proto/base/thread.h"
@@ -170,34 +171,58 @@ void image_topic_grow(struct image_topic *topic, int32_t count)
 
 void image_partition_init(struct image_partition *p, const int32_t *replicas, int count)
 {
-    int32_t *room = mem_zalloc((size_t)count * 3 * sizeof(*room));
+    int32_t *room = mem_zalloc((size_t)count * 5 * sizeof(*room));
     *p = (struct image_partition){.leader = -1,
                                   .replicas = room,
                                   .replicas_count = count,
                                   .isr = room + count,
-                                  .elr = room + 2 * count};
+                                  .elr = room + 2 * count,
+                                  .adding = room + 3 * count,
+                                  .removing = room + 4 * count};
     if (count > 0)
         memcpy(room, replicas, (size_t)count * sizeof(*room));
+}
+
+/* Those of `from` that are replicas. */
+static void members_copy(const struct image_partition *p, int32_t *to, int *to_count,
+                         const int32_t *from, int count)
+{
+    *to_count = 0;
+    for (int i = 0; i < count; i++) {
+        if (ids_contain(p->replicas, p->replicas_count, from[i]))
+            to[(*to_count)++] = from[i];
+    }
+}
+
+void image_partition_assign(struct image_partition *p, const int32_t *replicas, int count)
+{
+    struct image_partition old = *p;
+    image_partition_init(p, replicas, count);
+    p->leader = old.leader;
+    p->leader_epoch = old.leader_epoch;
+    p->partition_epoch = old.partition_epoch;
+    members_copy(p, p->isr, &p->isr_count, old.isr, old.isr_count);
+    members_copy(p, p->elr, &p->elr_count, old.elr, old.elr_count);
+    free(old.replicas);
+}
+
+static void partition_copy(struct image_partition *to, const struct image_partition *from)
+{
+    image_partition_init(to, from->replicas, from->replicas_count);
+    to->leader = from->leader;
+    to->leader_epoch = from->leader_epoch;
+    to->partition_epoch = from->partition_epoch;
+    members_copy(to, to->isr, &to->isr_count, from->isr, from->isr_count);
+    members_copy(to, to->elr, &to->elr_count, from->elr, from->elr_count);
+    members_copy(to, to->adding, &to->adding_count, from->adding, from->adding_count);
+    members_copy(to, to->removing, &to->removing_count, from->removing, from->removing_count);
 }
 
 struct image_topic *image_topic_copy(const struct image_topic *topic)
 {
     struct image_topic *copy = image_topic_new(topic->name, topic->id, topic->partitions_count);
-    for (int32_t i = 0; i < topic->partitions_count; i++) {
-        const struct image_partition *from = &topic->partitions[i];
-        struct image_partition *to = &copy->partitions[i];
-        CHECK(from->isr_count <= from->replicas_count && from->elr_count <= from->replicas_count);
-        image_partition_init(to, from->replicas, from->replicas_count);
-        to->leader = from->leader;
-        to->leader_epoch = from->leader_epoch;
-        to->partition_epoch = from->partition_epoch;
-        to->isr_count = from->isr_count;
-        to->elr_count = from->elr_count;
-        for (int j = 0; j < from->isr_count; j++)
-            to->isr[j] = from->isr[j];
-        for (int j = 0; j < from->elr_count; j++)
-            to->elr[j] = from->elr[j];
-    }
+    for (int32_t i = 0; i < topic->partitions_count; i++)
+        partition_copy(&copy->partitions[i], &topic->partitions[i]);
     copy->configs = configs_copy(topic->configs, topic->configs_count);
     copy->configs_count = topic->configs_count;
     return copy;
@@ -249,6 +274,7 @@ struct image *image_copy(const struct image *img)
     FOR_EACH (topic, copy->topics, copy->topics_count)
         refs_take(&(*topic)->refs);
     copy->broker_configs = configs_copy(img->broker_configs, img->broker_configs_count);
+    copy->resources = image_resources_ref(img->resources);
     return copy;
 }
 
@@ -279,6 +305,7 @@ void image_unref(struct image *img)
     free(img->topics);
     free(img->topics_by_id);
     configs_free(img->broker_configs, img->broker_configs_count);
+    image_resources_unref(img->resources);
     slice_free(img->cluster_id);
     free(img);
 }

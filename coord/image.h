@@ -16,6 +16,8 @@
 #define COORDINATOR_SLOTS  64
 #define IMAGE_REPLICAS_MAX 32 /* most replicas of a partition */
 
+struct image_resources;
+
 struct image_endpoint {
     struct slice listener; /* listener name */
     struct slice host;
@@ -45,6 +47,11 @@ struct image_partition {
     int isr_count;
     int32_t *elr; /* eligible leader replicas (KIP-966) */
     int elr_count;
+    /* While it moves (KIP-455); both are among the replicas. */
+    int32_t *adding;
+    int adding_count;
+    int32_t *removing;
+    int removing_count;
 };
 
 struct image_config {
@@ -79,6 +86,7 @@ struct image {
     struct image_slot slots[COORDINATOR_SLOTS];
     struct image_config *broker_configs; /* cluster-wide dynamic defaults ("" entity) */
     int broker_configs_count;
+    struct image_resources *resources; /* other settings: image_resources.h; NULL: none */
 };
 
 struct image *image_ref(struct image *img);

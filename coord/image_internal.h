@@ -28,6 +28,8 @@ void image_broker_unref(struct image_broker *b);
 /* Owns room for as many ISR and ELR members as there are replicas; leader -1, both empty, epochs 0.
  */
 void image_partition_init(struct image_partition *p, const int32_t *replicas, int count);
+/* Other replicas for a partition: ISR and ELR keep who still is one; nothing moves. */
+void image_partition_assign(struct image_partition *p, const int32_t *replicas, int count);
 /* Grow to `count`: the new partitions are zeroed. */
 void image_topic_grow(struct image_topic *topic, int32_t count);
 

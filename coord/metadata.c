@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "coord/image_resources.h"
 #include "coord/metadata_internal.h"
 #include "proto/wire.h"
 
@@ -235,6 +236,17 @@ void metadata_load_broker_config(struct metadata *m, struct slice name, struct s
 {
     m->img = image_own(m->img);
     configs_put(&m->img->broker_configs, &m->img->broker_configs_count, name, value);
+}
+
+void metadata_load_resource(struct metadata *m, int8_t kind, struct slice name,
+                            struct image_config config)
+{
+    m->img = image_own(m->img);
+    const struct image_resource *r = image_find_resource(m->img, kind, name);
+    int count = r != NULL ? r->configs_count : 0;
+    struct image_config *configs = r != NULL ? configs_copy(r->configs, count) : NULL;
+    configs_put(&configs, &count, config.name, config.value);
+    image_put_resource(m->img, kind, name, configs, count);
 }
 
 void metadata_load_stream(struct metadata *m, int32_t node_id, struct uuid incarnation,

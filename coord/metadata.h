@@ -26,6 +26,7 @@ enum change_kind {
     CHANGE_PARTITION,    /* one partition row of topic_id */
     CHANGE_SLOT,         /* slot number in `number` */
     CHANGE_CONFIG,       /* cluster-wide broker configs */
+    CHANGE_RESOURCE,     /* settings of a resource: kind in `number`, name in `key` */
     CHANGE_PRODUCER_IDS, /* next producer id in `number` */
     CHANGE_STREAM, /* a submitter's last batch: node_id, incarnation, sequence in `number`, value */
     CHANGE_GROUP,  /* group row: key group id, value blob (null: deleted) */
@@ -75,6 +76,9 @@ void metadata_load_broker(struct metadata *m, const struct image_broker *broker)
 void metadata_load_topic(struct metadata *m, const struct image_topic *topic);
 void metadata_load_slot(struct metadata *m, int slot, const struct image_slot *value);
 void metadata_load_broker_config(struct metadata *m, struct slice name, struct slice value);
+/* One setting of a resource. */
+void metadata_load_resource(struct metadata *m, int8_t kind, struct slice name,
+                            struct image_config config);
 void metadata_load_stream(struct metadata *m, int32_t node_id, struct uuid incarnation,
                           int64_t sequence, struct slice results);
 void metadata_load_done(struct metadata *m);
@@ -94,3 +98,9 @@ enum error_code metadata_check_create_partitions(const struct image *img,
 /* The same for settings; c->topic null: cluster-wide. */
 enum error_code metadata_check_alter_configs(const struct image *img, const struct alter_configs *c,
                                              char reason[200]) MUST_CHECK;
+enum error_code metadata_check_alter_resource(const struct image *img,
+                                              const struct alter_resource *c,
+                                              char reason[200]) MUST_CHECK;
+enum error_code metadata_check_alter_reassignment(const struct image *img,
+                                                  const struct alter_reassignment *c,
+                                                  char reason[200]) MUST_CHECK;

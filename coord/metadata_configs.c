@@ -1,9 +1,24 @@
-/* Settings of topics and cluster-wide broker defaults, set anew or one by one. */
+/* Settings of topics, of the cluster's brokers, and of other resources, set anew or one by one. */
+#include "coord/image_resources.h"
 #include "coord/metadata_internal.h"
 #include "coord/topic_config.h"
 
 #define CONFIG_NAME_MAX  249
 #define CONFIG_VALUE_MAX 32767
+
+#define RESOURCES_MAX         100000
+#define RESOURCE_NAME_MAX     2000
+#define RESOURCE_SETTINGS_MAX 1000
+
+/* Whose rules a setting follows. */
+enum scope { SCOPE_TOPIC, SCOPE_SERVER, SCOPE_OTHER };
+
+/* What is asked for, whatever the command. */
+struct wish {
+    enum scope scope;
+    const struct command_config_op *ops;
+    int32_t ops_count;
+};
 
 /* The settings as they would be: a list of our own, so that a refusal leaves no trace. */
 struct settings {
@@ -11,13 +26,20 @@ struct settings {
     int count;
 };
 
-/* The list behind a server's name of it, too. */
-static bool is_list(struct slice name, bool of_topic)
+/* NULL: not one of ours. */
+static const struct topic_config *config_of(struct slice name, enum scope scope)
 {
     int64_t unit;
-    const struct topic_config *config =
-        of_topic ? topic_config_find(name) : topic_config_find_server(name, &unit);
-    return config != NULL && config->type == CONFIG_LIST;
+    if (scope == SCOPE_OTHER)
+        return NULL;
+    return scope == SCOPE_TOPIC ? topic_config_find(name) : topic_config_find_server(name, &unit);
+}
+
+/* The list behind a server's name of it, too. */
+static bool is_list(struct slice name, enum scope scope)
+{
+    const struct topic_config *config = config_of(name, scope);
+    return scope == SCOPE_OTHER || (config != NULL && config->type == CONFIG_LIST);
 }
 
 static bool list_next(struct slice *rest, struct slice *word)
@@ -57,12 +79,10 @@ static void list_add(struct buffer *out, struct slice from, struct slice without
 /* APPEND and SUBTRACT work on the value in force, as in Kafka: the topic's own, else the default.
  */
 static struct slice value_now(const struct image *img, const struct settings *s, struct slice name,
-                              bool of_topic, struct topic_config_layer *layers)
+                              enum scope scope, struct topic_config_layer *layers)
 {
     struct slice value = configs_find(s->configs, s->count, name);
-    int64_t unit;
-    const struct topic_config *config =
-        of_topic ? topic_config_find(name) : topic_config_find_server(name, &unit);
+    const struct topic_config *config = config_of(name, scope);
     if (!slice_is_null(value) || config == NULL)
         return value;
     topic_config_layers(img, NULL, config, NULL, NULL, layers);
@@ -70,10 +90,10 @@ static struct slice value_now(const struct image *img, const struct settings *s,
 }
 
 static void combine(const struct image *img, struct settings *s, const struct command_config_op *op,
-                    bool of_topic)
+                    enum scope scope)
 {
     struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX];
-    struct slice now = value_now(img, s, op->name, of_topic, layers);
+    struct slice now = value_now(img, s, op->name, scope, layers);
     struct buffer next = {0};
     list_add(&next, now, op->operation == CONFIG_SUBTRACT ? op->value : SLICE_NULL);
     if (op->operation == CONFIG_APPEND)
@@ -83,12 +103,12 @@ static void combine(const struct image *img, struct settings *s, const struct co
 }
 
 static enum error_code operate(const struct image *img, struct settings *s,
-                               const struct command_config_op *op, bool of_topic,
+                               const struct command_config_op *op, enum scope scope,
                                char reason[REASON_SIZE])
 {
     if (op->name.size == 0 || op->name.size > CONFIG_NAME_MAX || op->value.size > CONFIG_VALUE_MAX)
         return refuse(reason, ERR_INVALID_CONFIG, "Name or value of a configuration is too long");
-    if (of_topic && topic_config_find(op->name) == NULL)
+    if (scope == SCOPE_TOPIC && topic_config_find(op->name) == NULL)
         return topic_config_check_named(op->name, op->value, reason);
     switch (op->operation) {
     case CONFIG_DELETE:
@@ -96,13 +116,13 @@ static enum error_code operate(const struct image *img, struct settings *s,
         return ERR_NONE;
     case CONFIG_APPEND:
     case CONFIG_SUBTRACT:
-        if (!is_list(op->name, of_topic))
+        if (!is_list(op->name, scope))
             return refuse(reason, ERR_INVALID_CONFIG,
                           "Can't append to or subtract from key %.*s: it is not a list",
                           (int)op->name.size, (const char *)op->name.data);
         if (slice_is_null(op->value))
             break;
-        combine(img, s, op, of_topic);
+        combine(img, s, op, scope);
         return ERR_NONE;
     case CONFIG_SET:
         if (slice_is_null(op->value))
@@ -116,31 +136,46 @@ static enum error_code operate(const struct image *img, struct settings *s,
                   (int)MIN(op->name.size, (size_t)150), (const char *)op->name.data);
 }
 
-static enum error_code check_names(const struct alter_configs *c, char reason[REASON_SIZE])
+static enum error_code check_names(const struct wish *w, char reason[REASON_SIZE])
 {
-    for (int32_t i = 0; i < c->ops_count; i++) {
+    for (int32_t i = 0; i < w->ops_count; i++) {
         for (int32_t j = 0; j < i; j++) {
-            if (slice_equal(c->ops[i].name, c->ops[j].name))
+            if (slice_equal(w->ops[i].name, w->ops[j].name))
                 return refuse(reason, ERR_INVALID_REQUEST, "A configuration is named twice");
         }
     }
     return ERR_NONE;
 }
 
-/* s: the settings now; afterwards those that were asked for. */
-static enum error_code prepare(const struct image *img, const struct alter_configs *c,
-                               struct settings *s, char reason[REASON_SIZE])
+static enum error_code check_value(enum scope scope, const struct image_config *config,
+                                   char reason[REASON_SIZE])
 {
-    bool of_topic = !slice_is_null(c->topic);
-    enum error_code err = c->ops_count > 1000
-                              ? refuse(reason, ERR_INVALID_REQUEST, "More than 1000 configurations")
-                              : check_names(c, reason);
-    for (int32_t i = 0; err == ERR_NONE && i < c->ops_count; i++)
-        err = operate(img, s, &c->ops[i], of_topic, reason);
-    for (int i = 0; err == ERR_NONE && i < s->count; i++) {
-        const struct image_config *config = &s->configs[i];
-        err = of_topic ? topic_config_check_named(config->name, config->value, reason)
-                       : server_config_check_named(config->name, config->value, reason);
+    switch (scope) {
+    case SCOPE_TOPIC:
+        return topic_config_check_named(config->name, config->value, reason);
+    case SCOPE_SERVER:
+        return server_config_check_named(config->name, config->value, reason);
+    case SCOPE_OTHER:
+        break;
+    }
+    return ERR_NONE;
+}
+
+/* s: the settings now; afterwards those that were asked for. Freed on an error. */
+static enum error_code prepare(const struct image *img, const struct wish *w, struct settings *s,
+                               char reason[REASON_SIZE])
+{
+    enum error_code err = w->ops_count > RESOURCE_SETTINGS_MAX
+                              ? refuse(reason, ERR_INVALID_REQUEST, "More than %d configurations",
+                                       RESOURCE_SETTINGS_MAX)
+                              : check_names(w, reason);
+    for (int32_t i = 0; err == ERR_NONE && i < w->ops_count; i++)
+        err = operate(img, s, &w->ops[i], w->scope, reason);
+    for (int i = 0; err == ERR_NONE && i < s->count; i++)
+        err = check_value(w->scope, &s->configs[i], reason);
+    if (err != ERR_NONE) {
+        configs_free(s->configs, s->count);
+        *s = (struct settings){0};
     }
     return err;
 }
@@ -165,12 +200,8 @@ static enum error_code check(const struct image *img, const struct alter_configs
     if (!slice_is_null(c->topic) && image_find_topic(img, c->topic) == NULL)
         return refuse(reason, ERR_UNKNOWN_TOPIC_OR_PARTITION, "No such topic");
     *s = settings_now(img, c);
-    enum error_code err = prepare(img, c, s, reason);
-    if (err != ERR_NONE) {
-        configs_free(s->configs, s->count);
-        *s = (struct settings){0};
-    }
-    return err;
+    struct wish wish = {slice_is_null(c->topic) ? SCOPE_SERVER : SCOPE_TOPIC, c->ops, c->ops_count};
+    return prepare(img, &wish, s, reason);
 }
 
 enum error_code metadata_check_alter_configs(const struct image *img, const struct alter_configs *c,
@@ -206,5 +237,43 @@ enum error_code apply_alter_configs(struct apply *a, const struct alter_configs 
     int32_t count = img->topics_count;
     for (int32_t i = 0; i < count; i++)
         topic_reconsider(a, a->m->img->topics[i]->id);
+    return ERR_NONE;
+}
+
+static enum error_code check_resource(const struct image *img, const struct alter_resource *c,
+                                      struct settings *s, char reason[REASON_SIZE])
+{
+    *s = (struct settings){0};
+    const struct image_resource *r = image_find_resource(img, c->kind, c->name);
+    if (c->name.size == 0 || c->name.size > RESOURCE_NAME_MAX)
+        return refuse(reason, ERR_INVALID_REQUEST, "A resource's name has 1 to %d bytes",
+                      RESOURCE_NAME_MAX);
+    if (r == NULL && img->resources != NULL && img->resources->count >= RESOURCES_MAX)
+        return refuse(reason, ERR_POLICY_VIOLATION, "More than %d resources have settings",
+                      RESOURCES_MAX);
+    if (r != NULL && !c->replace_all)
+        *s = (struct settings){configs_copy(r->configs, r->configs_count), r->configs_count};
+    struct wish wish = {c->kind == RESOURCE_BROKER ? SCOPE_SERVER : SCOPE_OTHER, c->ops,
+                        c->ops_count};
+    return prepare(img, &wish, s, reason);
+}
+
+enum error_code metadata_check_alter_resource(const struct image *img,
+                                              const struct alter_resource *c, char reason[200])
+{
+    struct settings s;
+    enum error_code err = check_resource(img, c, &s, reason);
+    configs_free(s.configs, s.count);
+    return err;
+}
+
+enum error_code apply_alter_resource(struct apply *a, const struct alter_resource *c)
+{
+    struct settings s;
+    enum error_code err = check_resource(a->m->img, c, &s, a->reason);
+    if (err != ERR_NONE)
+        return err;
+    image_put_resource(apply_image(a), c->kind, c->name, s.configs, s.count);
+    apply_changed(a, (struct change){.kind = CHANGE_RESOURCE, .number = c->kind, .key = c->name});
     return ERR_NONE;
 }

@@ -1,6 +1,7 @@
 /* One number over the whole state, in one canonical order. */
 #include "coord/metadata.h"
 
+#include "coord/image_resources.h"
 #include "coord/metadata_internal.h"
 #include "proto/wire.h"
 
@@ -49,6 +50,8 @@ static void digest_topic(struct wire_writer *w, const struct image_topic *topic)
         digest_ids(w, p->replicas, p->replicas_count);
         digest_ids(w, p->isr, p->isr_count);
         digest_ids(w, p->elr, p->elr_count);
+        digest_ids(w, p->adding, p->adding_count);
+        digest_ids(w, p->removing, p->removing_count);
     }
     digest_configs(w, topic->configs, topic->configs_count);
 }
@@ -65,6 +68,12 @@ static void digest_image(struct wire_writer *w, const struct image *img)
         wire_put_i32(w, slot->epoch);
     }
     digest_configs(w, img->broker_configs, img->broker_configs_count);
+    const struct image_resources *rs = img->resources;
+    for (int i = 0; rs != NULL && i < rs->count; i++) {
+        wire_put_i8(w, rs->items[i].kind);
+        wire_put_bytes(w, true, true, rs->items[i].name);
+        digest_configs(w, rs->items[i].configs, rs->items[i].configs_count);
+    }
 }
 
 uint64_t metadata_digest(const struct metadata *m)

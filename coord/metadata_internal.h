@@ -58,6 +58,7 @@ enum error_code apply_create_partitions(struct apply *a, const struct create_par
 
 /* metadata_configs.c */
 enum error_code apply_alter_configs(struct apply *a, const struct alter_configs *c);
+enum error_code apply_alter_resource(struct apply *a, const struct alter_resource *c);
 
 /* metadata_partitions.c */
 enum error_code apply_alter_partition(struct apply *a, const struct alter_partition *c);
@@ -67,6 +68,11 @@ enum error_code apply_elect_leaders(struct apply *a, const struct elect_leaders 
 void partitions_reconsider(struct apply *a, int32_t unclean);
 /* Look at one topic's partitions again after its settings changed. */
 void topic_reconsider(struct apply *a, struct uuid topic_id);
+
+/* metadata_reassign.c */
+enum error_code apply_alter_reassignment(struct apply *a, const struct alter_reassignment *c);
+/* End the partition's move if whoever is added is in sync now. */
+void reassignment_settle(struct apply *a, struct uuid topic_id, int32_t index);
 
 /* metadata_groups.c */
 enum error_code apply_put_group(struct apply *a, const struct put_group *c);

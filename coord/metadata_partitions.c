@@ -143,6 +143,7 @@ enum error_code apply_alter_partition(struct apply *a, const struct alter_partit
     election_run(&e);
     /* Stored even if equal: the leader waits for a newer partition epoch. */
     store(a, &e, c->topic_id, c->partition);
+    reassignment_settle(a, c->topic_id, c->partition);
     return ERR_NONE;
 }
 

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "coord/image_resources.h"
 #include "proto/base/logging.h"
 
 static const char *const statements[STATE_STATEMENTS] = {
@@ -18,10 +19,12 @@ static const char *const statements[STATE_STATEMENTS] = {
     [STATE_DELETE_ENDPOINTS] = "DELETE FROM endpoints WHERE node_id=?",
     [STATE_PUT_TOPIC] = "INSERT OR REPLACE INTO topics VALUES(?,?)",
     [STATE_DELETE_TOPIC] = "DELETE FROM topics WHERE topic_id=?",
-    [STATE_PUT_PARTITION] = "INSERT OR REPLACE INTO partitions VALUES(?,?,?,?,?,?,?,?)",
+    [STATE_PUT_PARTITION] = "INSERT OR REPLACE INTO partitions VALUES(?,?,?,?,?,?,?,?,?,?)",
     [STATE_DELETE_PARTITIONS] = "DELETE FROM partitions WHERE topic_id=?",
     [STATE_PUT_CONFIG] = "INSERT OR REPLACE INTO configs VALUES(?,?,?)",
     [STATE_DELETE_CONFIGS] = "DELETE FROM configs WHERE topic_id=?",
+    [STATE_PUT_RESOURCE] = "INSERT INTO resource_configs VALUES(?,?,?,?)",
+    [STATE_DELETE_RESOURCE] = "DELETE FROM resource_configs WHERE kind=? AND resource=?",
     [STATE_PUT_GROUP] = "INSERT OR REPLACE INTO \"groups\" VALUES(?,?)",
     [STATE_DELETE_GROUP] = "DELETE FROM \"groups\" WHERE group_id=?",
     [STATE_PUT_OFFSET] = "INSERT OR REPLACE INTO group_offsets VALUES(?,?,?,?,?,?,?,?)",
@@ -215,6 +218,8 @@ static void put_partition(struct state *s, const struct image_topic *t, int32_t 
     bind_brokers(st, 6, p->replicas, p->replicas_count);
     bind_brokers(st, 7, p->isr, p->isr_count);
     bind_brokers(st, 8, p->elr, p->elr_count);
+    bind_brokers(st, 9, p->adding, p->adding_count);
+    bind_brokers(st, 10, p->removing, p->removing_count);
     run(s, STATE_PUT_PARTITION);
 }
 
@@ -234,6 +239,23 @@ static void put_topic(struct state *s, const struct image *img, struct uuid id)
     run(s, STATE_PUT_TOPIC);
     for (int32_t i = 0; i < t->partitions_count; i++)
         put_partition(s, t, i);
+}
+
+static void put_resource(struct state *s, const struct image *img, const struct change *c)
+{
+    sqlite3_stmt *st = s->statements[STATE_DELETE_RESOURCE];
+    sqlite3_bind_int64(st, 1, c->number);
+    state_bind_text(st, 2, c->key);
+    run(s, STATE_DELETE_RESOURCE);
+    const struct image_resource *r = image_find_resource(img, (int8_t)c->number, c->key);
+    for (int i = 0; r != NULL && i < r->configs_count; i++) {
+        st = s->statements[STATE_PUT_RESOURCE];
+        sqlite3_bind_int64(st, 1, c->number);
+        state_bind_text(st, 2, c->key);
+        state_bind_text(st, 3, r->configs[i].name);
+        state_bind_text(st, 4, r->configs[i].value);
+        run(s, STATE_PUT_RESOURCE);
+    }
 }
 
 static void put_group(struct state *s, const struct change *c)
@@ -316,6 +338,9 @@ static void put(struct state *s, const struct change *c, const struct image *img
         break;
     case CHANGE_CONFIG:
         put_configs(s, SLICE(""), img->broker_configs, img->broker_configs_count);
+        break;
+    case CHANGE_RESOURCE:
+        put_resource(s, img, c);
         break;
     case CHANGE_PRODUCER_IDS:
         put_cluster(s, "next_producer_id", SLICE_NULL, c->number);

@@ -120,7 +120,7 @@ static void load_partitions(struct state *s, struct image_topic *t, struct arena
     t->partitions = arena_need(arena, ((size_t)t->partitions_count + 1) * sizeof(*t->partitions));
     sqlite3_stmt *st =
         state_prepare(s->db, "SELECT leader, leader_epoch, partition_epoch, replicas, "
-                             "isr, elr FROM partitions WHERE topic_id=? "
+                             "isr, elr, adding, removing FROM partitions WHERE topic_id=? "
                              "ORDER BY partition");
     state_bind_blob(st, 1, MAP_KEY(t->id));
     for (int i = 0; state_step(s->db, st); i++) {
@@ -132,6 +132,8 @@ static void load_partitions(struct state *s, struct image_topic *t, struct arena
         p->replicas = column_brokers(st, 3, arena, &p->replicas_count);
         p->isr = column_brokers(st, 4, arena, &p->isr_count);
         p->elr = column_brokers(st, 5, arena, &p->elr_count);
+        p->adding = column_brokers(st, 6, arena, &p->adding_count);
+        p->removing = column_brokers(st, 7, arena, &p->removing_count);
     }
     sqlite3_finalize(st);
 }
@@ -144,6 +146,18 @@ static void load_topics(struct state *s, struct metadata *m, struct arena *arena
         load_partitions(s, &t, arena);
         t.configs = load_configs(s, MAP_KEY(t.id), arena, &t.configs_count);
         metadata_load_topic(m, &t);
+    }
+    sqlite3_finalize(st);
+}
+
+static void load_resources(struct state *s, struct metadata *m, struct arena *arena)
+{
+    sqlite3_stmt *st = state_prepare(s->db, "SELECT kind, resource, name, value "
+                                            "FROM resource_configs ORDER BY kind, resource, name");
+    while (state_step(s->db, st)) {
+        struct image_config config = {copy_column(st, 2, arena), copy_column(st, 3, arena)};
+        metadata_load_resource(m, (int8_t)sqlite3_column_int(st, 0), copy_column(st, 1, arena),
+                               config);
     }
     sqlite3_finalize(st);
 }
@@ -178,6 +192,7 @@ struct metadata *state_load(struct state *s)
     load_cluster(s, m, &arena);
     load_brokers(s, m, &arena);
     load_topics(s, m, &arena);
+    load_resources(s, m, &arena);
     load_rest(s, m, &arena);
     metadata_load_done(m);
     arena_deinit(&arena);

@@ -14,10 +14,14 @@ const char state_schema[] =
     "CREATE TABLE topics(topic_id BLOB PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE partitions(topic_id BLOB, partition INTEGER, leader INTEGER NOT NULL,"
     " leader_epoch INTEGER NOT NULL, partition_epoch INTEGER NOT NULL, replicas TEXT NOT NULL,"
-    " isr TEXT NOT NULL, elr TEXT NOT NULL, PRIMARY KEY(topic_id, partition)) WITHOUT ROWID;"
+    " isr TEXT NOT NULL, elr TEXT NOT NULL, adding TEXT NOT NULL, removing TEXT NOT NULL,"
+    " PRIMARY KEY(topic_id, partition)) WITHOUT ROWID;"
     /* topic_id x'' holds the cluster-wide defaults of brokers. */
     "CREATE TABLE configs(topic_id BLOB, name TEXT, value TEXT, PRIMARY KEY(topic_id, name))"
     " WITHOUT ROWID;"
+    /* Other settings, by image_resource_kind: brokers, groups, client metrics, quotas, features. */
+    "CREATE TABLE resource_configs(kind INTEGER, resource TEXT, name TEXT, value TEXT,"
+    " PRIMARY KEY(kind, resource, name)) WITHOUT ROWID;"
     "CREATE TABLE \"groups\"(group_id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE group_offsets(group_id TEXT, topic TEXT, partition INTEGER,"
     " committed_offset INTEGER NOT NULL, leader_epoch INTEGER NOT NULL, metadata TEXT,"

@@ -106,8 +106,41 @@ static void put_alter_partition(struct world *w, struct buffer *out)
     command_encode_alter_partition(out, &c);
 }
 
+static void put_reassignment(struct world *w, struct buffer *out)
+{
+    const struct image_topic *t = any_topic(w);
+    int32_t replicas[4];
+    struct alter_reassignment c = {.topic = t != NULL ? t->name : SLICE("none"),
+                                   .replicas = replicas,
+                                   .replicas_count = (int32_t)rng_below(&w->rng, 5) - 1,
+                                   .allow_factor_change = rng_below(&w->rng, 3) > 0};
+    if (t != NULL)
+        c.partition = (int32_t)rng_below(&w->rng, (uint64_t)t->partitions_count);
+    for (int i = 0; i < c.replicas_count; i++)
+        replicas[i] = any_node(w);
+    command_encode_alter_reassignment(out, &c);
+}
+
+static void put_resource(struct world *w, struct buffer *out)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "%d", any_node(w));
+    struct command_config_op op = {SLICE("x"), CONFIG_SET, SLICE("1")};
+    if (rng_below(&w->rng, 2) == 0)
+        op.operation = CONFIG_DELETE;
+    struct alter_resource c = {.kind = rng_below(&w->rng, 2) ? 4 : 32,
+                               .name = slice_from_text(name),
+                               .ops = &op,
+                               .ops_count = 1};
+    command_encode_alter_resource(out, &c);
+}
+
 static void put_config_command(struct world *w, struct buffer *out)
 {
+    if (rng_below(&w->rng, 4) == 0) {
+        put_resource(w, out);
+        return;
+    }
     const struct image_topic *t = any_topic(w);
     bool min_isr = rng_below(&w->rng, 3) > 0;
     bool yes = rng_below(&w->rng, 4) == 0;
@@ -149,7 +182,11 @@ static void put_topic_command(struct world *w, struct buffer *out)
 
 static void put_any(struct world *w, struct buffer *out)
 {
-    switch (rng_below(&w->rng, 10)) {
+    switch (rng_below(&w->rng, 12)) {
+    case 10:
+    case 11:
+        put_reassignment(w, out);
+        break;
     case 0:
     case 1:
     case 2:
@@ -182,6 +219,10 @@ static void check_partition(const struct image *img, const struct image_partitio
     assert_true(p->isr_count > 0);
     check_subset(p, p->isr, p->isr_count);
     check_subset(p, p->elr, p->elr_count);
+    check_subset(p, p->adding, p->adding_count);
+    check_subset(p, p->removing, p->removing_count);
+    for (int i = 0; i < p->adding_count; i++)
+        assert_false(ids_contain(p->removing, p->removing_count, p->adding[i]));
     for (int i = 0; i < p->elr_count; i++)
         assert_false(ids_contain(p->isr, p->isr_count, p->elr[i]));
     const struct image_broker *leader = image_find_broker(img, p->leader);
