@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/barrier.h"
 #include "broker/controller_host.h"
 #include "broker/fetchers.h"
 #include "broker/link.h"
@@ -237,6 +238,8 @@ int node_start(struct node *n)
         rc = controller_host_start(n);
     if (rc == 0)
         rc = fetchers_start(n);
+    if (rc == 0)
+        rc = barrier_start(n);
     if (rc < 0)
         return rc;
     n->link = link_start(n);
@@ -264,6 +267,7 @@ void node_stop(struct node *n)
         link_controlled_shutdown(n->link, SHUTDOWN_TIMEOUT_MS);
     atomic_store(&n->stopping, true);
     server_stop(n);
+    barrier_stop(n);
     fetchers_stop(n);
     controller_host_stop(n);
     quorum_stop(n->quorum);

@@ -17,6 +17,7 @@ struct fetchers;
 struct wiring;
 struct groups;
 struct producer_ids;
+struct barrier;
 struct controller_host;
 
 struct node {
@@ -32,6 +33,7 @@ struct node {
     struct wiring *wiring;     /* metadata -> partitions, ISR proposals -> commands */
     struct groups *groups;     /* group coordinator */
     struct producer_ids *producer_ids;
+    struct barrier *barrier;            /* waiting until every broker has a change */
     struct controller_host *controller; /* sessions of brokers, while this node leads the quorum */
 
     _Atomic size_t request_bytes; /* of all frames in flight: queued.max.request.bytes */

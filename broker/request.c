@@ -5,6 +5,7 @@
 
 #include "broker/node.h"
 #include "broker/server.h"
+#include "broker/wiring.h"
 #include "proto/base/clock.h"
 #include "proto/base/logging.h"
 
@@ -347,6 +348,41 @@ enum error_code request_partition(struct request *req, const struct image_topic 
     if (*r == NULL)
         return ERR_NOT_LEADER_OR_FOLLOWER;
     return ERR_NONE;
+}
+
+bool request_role_is_coming(const struct request *req, const struct image_topic *topic,
+                            int32_t index)
+{
+    const struct image_partition *p = topic ? image_find_partition(topic, index) : NULL;
+    if (req->roles_awaited || p == NULL || p->leader != req->node->id ||
+        wiring_index(req->node->wiring) >= req->image->index)
+        return false;
+    struct replica *r = replicas_find(req->node->replicas, topic->id, index);
+    if (r == NULL)
+        return true;
+    mutex_lock(&r->lock);
+    bool leads = r->partition == NULL || (partition_role(r->partition) == PARTITION_LEADER &&
+                                          partition_leader_epoch(r->partition) >= p->leader_epoch);
+    mutex_unlock(&r->lock);
+    replica_unref(r);
+    return !leads;
+}
+
+static void roles_taken(struct request *req, void *arg)
+{
+    (void)arg;
+    thread_assert(&NET);
+    if (req->abandoned)
+        request_reply(req); /* the client is gone: nothing begins for it any more */
+    else
+        req->again(req);
+}
+
+void request_when_roles(struct request *req, void (*again)(struct request *req))
+{
+    req->again = again;
+    req->roles_awaited = true;
+    wiring_await(req->node->wiring, req->image->index, req, roles_taken, NULL);
 }
 
 bool request_endpoint(const struct request *req, const struct image_broker *b, struct slice *host,

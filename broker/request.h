@@ -43,8 +43,10 @@ struct request {
     struct list waits; /* struct request_wait.link */
     int parked;        /* waits whose outcome is open */
     int outstanding;   /* callbacks that will still come */
-    bool any;          /* the first outcome is enough */
-    bool settled_any;  /* an outcome came since request_when_any() */
+    bool roles_awaited;
+    void (*again)(struct request *req);
+    bool any;         /* the first outcome is enough */
+    bool settled_any; /* an outcome came since request_when_any() */
     struct event *timer;
     void (*ready)(struct request *req);
     void *state; /* the handler's own, in the arena */
@@ -110,6 +112,13 @@ void request_resume(struct request *req, void (*fn)(struct request *req, void *a
  * UNKNOWN_TOPIC_OR_PARTITION, NOT_LEADER_OR_FOLLOWER, KAFKA_STORAGE_ERROR. */
 enum error_code request_partition(struct request *req, const struct image_topic *topic,
                                   int32_t index, struct replica **r) MUST_CHECK;
+
+/* The image says that this node leads the partition, and the role is not taken over yet: refusing would
+ * cost the client a round of metadata, so begin again then by request_when_roles(). */
+bool request_role_is_coming(const struct request *req, const struct image_topic *topic,
+                            int32_t index);
+/* Begin the handler again, once: when it runs again no role is coming. */
+void request_when_roles(struct request *req, void (*again)(struct request *req)) ON(NET);
 
 /* The address of a broker as this connection's clients must see it: the listener it came through,
  * the address it used where none is advertised (design 7). false: the broker has no such

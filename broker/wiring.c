@@ -5,6 +5,7 @@
 
 #include "broker/fetchers.h"
 #include "broker/node.h"
+#include "broker/request.h"
 #include "broker/topic_settings.h"
 #include "coord/command.h"
 #include "proto/base/logging.h"
@@ -16,8 +17,18 @@ struct wiring {
     _Atomic bool stopping;
     struct mutex lock;
     struct image *newest;  /* guarded by lock; NULL: taken */
+    struct list waiting;   /* guarded by lock: struct wiring_waiter.link */
+    _Atomic int64_t index; /* of `applied`, -1: none yet; written under lock */
     struct image *applied; /* BACKGROUND only */
     bool strays_removed;   /* BACKGROUND only */
+};
+
+struct wiring_waiter {
+    struct list link;
+    int64_t index;
+    struct request *req;
+    void (*fn)(struct request *req, void *arg);
+    void *arg;
 };
 
 struct proposal {
@@ -111,6 +122,46 @@ static bool complete(const struct wiring *w, const struct image *img)
     return self != NULL && uuid_equal(self->incarnation, w->node->incarnation);
 }
 
+/* --- Requests that wait for a role --- */
+
+int64_t wiring_index(const struct wiring *w)
+{
+    return atomic_load(&w->index);
+}
+
+void wiring_await(struct wiring *w, int64_t index, struct request *req,
+                  void (*fn)(struct request *req, void *arg), void *arg)
+{
+    thread_assert(&NET);
+    request_hold(req);
+    mutex_lock(&w->lock);
+    bool now = atomic_load(&w->index) >= index;
+    if (!now) {
+        struct wiring_waiter *waiter = mem_alloc(sizeof(*waiter));
+        *waiter = (struct wiring_waiter){.index = index, .req = req, .fn = fn, .arg = arg};
+        list_push_back(&w->waiting, &waiter->link);
+    }
+    mutex_unlock(&w->lock);
+    if (now)
+        request_resume(req, fn, arg);
+}
+
+static void index_reached(struct wiring *w, int64_t index)
+{
+    mutex_lock(&w->lock);
+    atomic_store(&w->index, index);
+    LIST_FOR_EACH (waiter, &w->waiting, struct wiring_waiter, link) {
+        if (waiter->index > index)
+            continue;
+        list_remove(&waiter->link);
+        request_resume(waiter->req, waiter->fn, waiter->arg);
+        free(waiter);
+    }
+    mutex_unlock(&w->lock);
+}
+
+/* --- Images --- */
+
 static void image_apply(struct wiring *w, struct image *img)
 {
     if (!complete(w, img)) {
@@ -134,6 +185,7 @@ static void image_apply(struct wiring *w, struct image *img)
         replicas_remove_strays(w->node->replicas, stray_keep, w);
     }
     fetchers_update(w->node, img);
+    index_reached(w, img->index);
 }
 
 static void image_take(struct wiring *w)
@@ -227,6 +279,8 @@ int wiring_start(struct node *node)
     struct wiring *w = mem_zalloc(sizeof(*w));
     w->node = node;
     mutex_init(&w->lock);
+    list_init(&w->waiting);
+    atomic_init(&w->index, -1);
     node->wiring = w;
     int rc = inbox_init(&w->inbox);
     return rc < 0 ? rc : thread_start(&w->thread, &BACKGROUND, "wiring", wiring_run, w);
@@ -241,6 +295,7 @@ void wiring_stop(struct node *node)
     nudge(w);
     pthread_join(w->thread, NULL);
     inbox_close(&w->inbox);
+    index_reached(w, INT64_MAX); /* nobody waits for a node that stops */
     image_unref(w->newest);
     image_unref(w->applied);
     w->newest = w->applied = NULL;

@@ -1,4 +1,5 @@
 /* CreateTopics: each topic its own command, all of them answered together. */
+#include "broker/barrier.h"
 #include "broker/node.h"
 #include "broker/request.h"
 #include "coord/command.h"
@@ -9,6 +10,7 @@
 
 struct creating {
     int open;
+    bool any; /* something was created */
 };
 
 struct creating_one {
@@ -43,13 +45,23 @@ static void finish(struct request *req)
     request_reply(req);
 }
 
+static void all_done(struct request *req, const struct creating *all)
+{
+    thread_assert(&NET);
+    if (all->any)
+        request_when_everywhere(req, finish);
+    else
+        finish(req);
+}
+
 static void created(struct request *req, void *arg, enum error_code err, struct slice value)
 {
     struct creating_one *one = arg;
     one->out->error_code = (int16_t)err;
     one->out->error_message = err == ERR_NONE ? SLICE_NULL : value;
+    one->all->any = one->all->any || err == ERR_NONE;
     if (--one->all->open == 0)
-        finish(req);
+        all_done(req, one->all);
 }
 
 static void command_fill(struct request *req, const struct create_topics_request_topic *in,
@@ -136,5 +148,5 @@ HANDLER(create_topics)
         buffer_deinit(&command);
     }
     if (--all->open == 0)
-        finish(req);
+        all_done(req, all);
 }

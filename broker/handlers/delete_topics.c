@@ -1,10 +1,12 @@
 /* DeleteTopics, by name or id. */
+#include "broker/barrier.h"
 #include "broker/node.h"
 #include "broker/request.h"
 #include "coord/command.h"
 
 struct deleting {
     int open;
+    bool any; /* something was deleted */
     struct delete_topics_response_response *results;
 };
 
@@ -13,14 +15,24 @@ struct deleting_one {
     struct delete_topics_response_response *out;
 };
 
+static void all_done(struct request *req, const struct deleting *all)
+{
+    thread_assert(&NET);
+    if (all->any)
+        request_when_everywhere(req, request_reply);
+    else
+        request_reply(req);
+}
+
 static void deleted(struct request *req, void *arg, enum error_code err, struct slice value)
 {
     thread_assert(&NET);
     struct deleting_one *one = arg;
     one->out->error_code = (int16_t)err;
     one->out->error_message = err == ERR_NONE ? SLICE_NULL : value;
+    one->all->any = one->all->any || err == ERR_NONE;
     if (--one->all->open == 0)
-        request_reply(req);
+        all_done(req, one->all);
 }
 
 static enum error_code find(struct request *req, struct slice name, struct uuid id,
@@ -76,5 +88,5 @@ HANDLER(delete_topics)
         delete_one(req, all, by_struct ? in->topics[i].name : in->topic_names[i],
                    by_struct ? in->topics[i].topic_id : UUID_ZERO, &out->responses[i]);
     if (--all->open == 0)
-        request_reply(req);
+        all_done(req, all);
 }

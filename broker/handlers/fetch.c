@@ -204,9 +204,24 @@ static void round_run(struct request *req)
     park_all(req, st, wait_ms);
 }
 
+static bool role_is_coming(const struct request *req, const struct fetch_request *in)
+{
+    for (int i = 0; i < in->topics_count; i++) {
+        const struct image_topic *topic = topic_of(req, &in->topics[i]);
+        for (int k = 0; k < in->topics[i].partitions_count; k++)
+            if (request_role_is_coming(req, topic, in->topics[i].partitions[k].partition))
+                return true;
+    }
+    return false;
+}
+
 HANDLER(fetch)
 {
     thread_assert(&NET);
+    if (role_is_coming(req, in)) {
+        request_when_roles(req, handle_fetch);
+        return;
+    }
     struct fetch_state *st = arena_need(&req->arena, sizeof(*st));
     bool new_style = req->header.api_version >= 15;
     st->replica_id = new_style ? in->replica_state.replica_id : in->replica_id;

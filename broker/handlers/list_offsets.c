@@ -43,9 +43,24 @@ static enum error_code look_up(struct request *req, const struct list_offsets_re
     return err;
 }
 
+static bool role_is_coming(const struct request *req, const struct list_offsets_request *in)
+{
+    for (int i = 0; req->image != NULL && i < in->topics_count; i++) {
+        const struct image_topic *topic = image_find_topic(req->image, in->topics[i].name);
+        for (int k = 0; k < in->topics[i].partitions_count; k++)
+            if (request_role_is_coming(req, topic, in->topics[i].partitions[k].partition_index))
+                return true;
+    }
+    return false;
+}
+
 HANDLER(list_offsets)
 {
     thread_assert(&NET);
+    if (role_is_coming(req, in)) {
+        request_when_roles(req, handle_list_offsets);
+        return;
+    }
     out->topics = list_offsets_response_topic_array(&req->arena, in->topics_count);
     out->topics_count = in->topics_count;
     for (int i = 0; i < in->topics_count; i++) {

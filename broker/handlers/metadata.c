@@ -1,4 +1,5 @@
 /* Metadata: brokers, topics, leaders, by the newest image this node has; auto creation. */
+#include "broker/barrier.h"
 #include "broker/node.h"
 #include "broker/request.h"
 #include "broker/topic_create.h"
@@ -123,16 +124,21 @@ struct creating {
     int open;
 };
 
-static void created(struct request *req, void *arg, enum error_code err, struct slice value)
+static void created_everywhere(struct request *req)
 {
-    (void)err, (void)value; /* what became of it shows in the image */
-    struct creating *c = arg;
-    if (--c->open > 0)
-        return;
     struct image *newest = quorum_image(req->node->quorum);
     image_unref(req->image);
     req->image = newest;
     finish(req);
+}
+
+static void created(struct request *req, void *arg, enum error_code err, struct slice value)
+{
+    (void)err, (void)value; /* what became of it shows in the image */
+    thread_assert(&NET);
+    struct creating *c = arg;
+    if (--c->open == 0)
+        request_when_everywhere(req, created_everywhere);
 }
 
 static bool create_missing(struct request *req, const struct metadata_request *in)

@@ -19,9 +19,25 @@ static enum error_code look_up(struct request *req, const struct image_topic *to
     return err;
 }
 
+static bool role_is_coming(const struct request *req,
+                           const struct offset_for_leader_epoch_request *in)
+{
+    for (int i = 0; req->image != NULL && i < in->topics_count; i++) {
+        const struct image_topic *topic = image_find_topic(req->image, in->topics[i].topic);
+        for (int k = 0; k < in->topics[i].partitions_count; k++)
+            if (request_role_is_coming(req, topic, in->topics[i].partitions[k].partition))
+                return true;
+    }
+    return false;
+}
+
 HANDLER(offset_for_leader_epoch)
 {
     thread_assert(&NET);
+    if (role_is_coming(req, in)) {
+        request_when_roles(req, handle_offset_for_leader_epoch);
+        return;
+    }
     out->topics = offset_for_leader_epoch_response_topic_array(&req->arena, in->topics_count);
     out->topics_count = in->topics_count;
     for (int i = 0; i < in->topics_count; i++) {

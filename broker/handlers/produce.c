@@ -110,14 +110,20 @@ static void finish(struct request *req)
     request_reply(req);
 }
 
+static const struct image_topic *topic_of(const struct request *req,
+                                          const struct produce_request_topic_data *t)
+{
+    return req->header.api_version >= 13 ? image_find_topic_by_id(req->image, t->topic_id)
+                                         : image_find_topic(req->image, t->name);
+}
+
 static void topic_produce(struct request *req, const struct produce_request *in,
                           const struct produce_request_topic_data *topic_in,
                           struct produce_scratch *scratch,
                           struct produce_response_response *topic_out)
 {
     bool by_id = req->header.api_version >= 13;
-    const struct image_topic *topic = by_id ? image_find_topic_by_id(req->image, topic_in->topic_id)
-                                            : image_find_topic(req->image, topic_in->name);
+    const struct image_topic *topic = topic_of(req, topic_in);
     topic_out->name = topic_in->name;
     topic_out->topic_id = topic_in->topic_id;
     int count = topic_in->partition_data_count;
@@ -155,9 +161,24 @@ static void refuse_all(const struct produce_request *in, struct request *req,
     }
 }
 
+static bool role_is_coming(const struct request *req, const struct produce_request *in)
+{
+    for (int i = 0; req->image != NULL && i < in->topic_data_count; i++) {
+        const struct image_topic *topic = topic_of(req, &in->topic_data[i]);
+        for (int k = 0; k < in->topic_data[i].partition_data_count; k++)
+            if (request_role_is_coming(req, topic, in->topic_data[i].partition_data[k].index))
+                return true;
+    }
+    return false;
+}
+
 HANDLER(produce)
 {
     thread_assert(&NET);
+    if (role_is_coming(req, in)) {
+        request_when_roles(req, handle_produce);
+        return;
+    }
     out->responses = produce_response_response_array(&req->arena, in->topic_data_count);
     out->responses_count = in->topic_data_count;
     if (in->acks < ACKS_ALL || in->acks > 1) {
