@@ -75,23 +75,67 @@ static int entry_find(const char *name)
 }
 
 /* Kafka's other units for the same setting. */
+static const struct {
+    const char *name;
+    enum config_key key;
+    int64_t factor;
+} COARSE[CONFIG_COARSE_COUNT] = {{"log.retention.hours", CONFIG_RETENTION_MS, 3600000},
+                                 {"log.retention.minutes", CONFIG_RETENTION_MS, 60000},
+                                 {"log.roll.hours", CONFIG_ROLL_MS, 3600000}};
+
+static int coarse_find(const char *name)
+{
+    for (int i = 0; i < CONFIG_COARSE_COUNT; i++)
+        if (strcmp(COARSE[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
 static bool set_by_unit(struct config *c, const char *name, int64_t value)
 {
-    static const struct {
-        const char *name;
-        enum config_key key;
-        int64_t factor;
-    } UNITS[] = {{"log.retention.hours", CONFIG_RETENTION_MS, 3600000},
-                 {"log.retention.minutes", CONFIG_RETENTION_MS, 60000},
-                 {"log.roll.hours", CONFIG_ROLL_MS, 3600000}};
-    for (size_t i = 0; i < ARRAY_COUNT(UNITS); i++) {
-        if (strcmp(UNITS[i].name, name) != 0)
-            continue;
-        if (!c->is_set[UNITS[i].key]) /* the finer unit wins */
-            c->numbers[UNITS[i].key] = value < 0 ? -1 : value * UNITS[i].factor;
-        return true;
-    }
-    return false;
+    int i = coarse_find(name);
+    if (i < 0)
+        return false;
+    snprintf(c->shown_coarse[i], sizeof(c->shown_coarse[i]), "%" PRId64, value);
+    if (!c->is_set[COARSE[i].key]) /* the finer unit wins */
+        c->numbers[COARSE[i].key] = value < 0 ? -1 : value * COARSE[i].factor;
+    return true;
+}
+
+bool config_is_int(enum config_key key)
+{
+    return ENTRIES[key].max <= INT32_MAX;
+}
+
+struct slice config_initial_text(enum config_key key, struct arena *arena)
+{
+    const struct config_entry *e = &ENTRIES[key];
+    if (e->type == TYPE_TEXT)
+        return slice_from_text(e->text);
+    if (e->type == TYPE_BOOLEAN)
+        return e->initial ? SLICE("true") : SLICE("false");
+    return arena_printf(arena, "%" PRId64, e->initial);
+}
+
+bool config_is_known(struct slice name)
+{
+    char text[128];
+    if (name.size >= sizeof(text))
+        return false;
+    memcpy(text, name.data, name.size);
+    text[name.size] = '\0';
+    return entry_find(text) >= 0 || coarse_find(text) >= 0;
+}
+
+struct slice config_set_text(const struct config *c, const char *name)
+{
+    int key = entry_find(name);
+    if (key >= 0 && c->is_set[key])
+        return slice_from_text(ENTRIES[key].type == TYPE_TEXT ? c->texts[key] : c->shown[key]);
+    int coarse = coarse_find(name);
+    if (coarse >= 0 && c->shown_coarse[coarse][0] != '\0')
+        return slice_from_text(c->shown_coarse[coarse]);
+    return SLICE_NULL;
 }
 
 static int set_number(struct config *c, int key, const char *value)
@@ -107,6 +151,7 @@ static int set_number(struct config *c, int key, const char *value)
         return -EINVAL;
     }
     c->numbers[key] = number;
+    config_value_text(c, (enum config_key)key, c->shown[key], sizeof(c->shown[key]));
     return 0;
 }
 
@@ -133,6 +178,7 @@ static int set_value(struct config *c, const char *name, const char *value)
         return -EINVAL;
     }
     c->numbers[key] = yes;
+    config_value_text(c, (enum config_key)key, c->shown[key], sizeof(c->shown[key]));
     return 0;
 }
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "proto/base/arena.h"
 #include "proto/base/check.h"
 #include "proto/base/slice.h"
 
@@ -30,12 +31,15 @@ struct listener_address {
     int16_t security_protocol;
 };
 
-#define LISTENERS_MAX 16
+#define LISTENERS_MAX       16
+#define CONFIG_COARSE_COUNT 3 /* log.retention.hours and the like */
 
 struct config {
     int64_t numbers[CONFIG_COUNT];
     char *texts[CONFIG_COUNT]; /* owned; NULL: not set */
     bool is_set[CONFIG_COUNT];
+    char shown[CONFIG_COUNT][24];               /* numbers and booleans that were set, as text */
+    char shown_coarse[CONFIG_COARSE_COUNT][24]; /* the same for names of other units */
     /* derived by config_check() */
     struct listener_address listeners[LISTENERS_MAX]; /* for clients and brokers */
     int listeners_count;
@@ -70,3 +74,11 @@ const char *config_name(enum config_key key);
 void config_value_text(const struct config *c, enum config_key key, char *text, size_t size);
 /* 0: number, 1: boolean, 2: text. */
 int config_type(enum config_key key);
+/* 32 or 64 bits, by the largest value. */
+bool config_is_int(enum config_key key);
+/* The default, in the arena; null slice for a text without one. */
+struct slice config_initial_text(enum config_key key, struct arena *arena);
+/* Whether the server has a setting of this name. */
+bool config_is_known(struct slice name);
+/* What was set under this name, as text; null slice: nothing. */
+struct slice config_set_text(const struct config *c, const char *name);

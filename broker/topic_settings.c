@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <strings.h>
 
+#include "coord/image_resources.h"
+
 /* The broker-wide name of a topic setting where it is not the same (KafkaConfig's synonyms). */
 static const char *broker_name(const char *name)
 {
@@ -27,23 +29,28 @@ static const char *broker_name(const char *name)
     return name;
 }
 
-struct slice topic_setting(const struct image *img, const struct image_topic *topic,
-                           const char *name)
+static struct slice topic_setting(const struct config *c, const struct image *img,
+                                  const struct image_topic *topic, const char *name)
 {
     struct slice own = topic ? image_topic_config(topic, slice_from_text(name)) : SLICE_NULL;
     if (!slice_is_null(own) || img == NULL)
         return own;
     const char *wide = broker_name(name);
+    int32_t node_id = (int32_t)config_number(c, CONFIG_NODE_ID);
+    struct slice here = image_broker_config(img, node_id, slice_from_text(wide));
+    if (!slice_is_null(here))
+        return here;
     for (int i = 0; i < img->broker_configs_count; i++)
         if (slice_equals_text(img->broker_configs[i].name, wide))
             return img->broker_configs[i].value;
     return SLICE_NULL;
 }
 
-int64_t topic_setting_number(const struct image *img, const struct image_topic *topic,
-                             const char *name, int64_t fallback)
+static int64_t topic_setting_number(const struct config *c, const struct image *img,
+                                    const struct image_topic *topic, const char *name,
+                                    int64_t fallback)
 {
-    struct slice value = topic_setting(img, topic, name);
+    struct slice value = topic_setting(c, img, topic, name);
     char text[32];
     if (slice_is_null(value) || value.size >= sizeof(text))
         return fallback;
@@ -64,16 +71,16 @@ static bool contains(struct slice text, const char *word)
 static struct slice text_or(const struct config *c, const struct image *img,
                             const struct image_topic *topic, const char *name, enum config_key key)
 {
-    struct slice value = topic_setting(img, topic, name);
+    struct slice value = topic_setting(c, img, topic, name);
     return slice_is_null(value) ? slice_from_text(config_text(c, key)) : value;
 }
 
 void topic_partition_config(const struct config *c, const struct image *img,
                             const struct image_topic *topic, struct partition_config *out)
 {
-#define NUMBER(name, key) topic_setting_number(img, topic, name, config_number(c, CONFIG_##key))
+#define NUMBER(name, key) topic_setting_number(c, img, topic, name, config_number(c, CONFIG_##key))
     struct slice policy = text_or(c, img, topic, "cleanup.policy", CONFIG_CLEANUP_POLICY);
-    struct slice caching = topic_setting(img, topic, "write.caching");
+    struct slice caching = topic_setting(c, img, topic, "write.caching");
     *out = (struct partition_config){
         .log = log_config_default(),
         .min_insync_replicas = (int32_t)NUMBER("min.insync.replicas", MIN_INSYNC),
@@ -114,7 +121,7 @@ void topic_validate_rules(const struct config *c, const struct image *img,
                           const struct image_topic *topic, int16_t produce_version,
                           struct validate_rules *out)
 {
-#define NUMBER(name, key) topic_setting_number(img, topic, name, config_number(c, CONFIG_##key))
+#define NUMBER(name, key) topic_setting_number(c, img, topic, name, config_number(c, CONFIG_##key))
     validate_rules_init(out);
     out->produce_version = produce_version;
     out->message_bytes_max = (int32_t)NUMBER("max.message.bytes", MESSAGE_MAX);
@@ -128,4 +135,16 @@ void topic_validate_rules(const struct config *c, const struct image *img,
         text_or(c, img, topic, "message.timestamp.type", CONFIG_TIMESTAMP_TYPE), "LogAppendTime");
     out->codec = codec_of(text_or(c, img, topic, "compression.type", CONFIG_COMPRESSION_TYPE));
 #undef NUMBER
+}
+
+static struct slice static_value(void *arg, const char *server_name)
+{
+    return config_set_text(arg, server_name);
+}
+
+struct config_node topic_config_node(const struct config *c)
+{
+    return (struct config_node){.node_id = (int32_t)config_number(c, CONFIG_NODE_ID),
+                                .static_value = static_value,
+                                .arg = (void *)c};
 }

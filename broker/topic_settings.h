@@ -6,14 +6,12 @@
 
 #include "broker/config.h"
 #include "coord/image.h"
+#include "coord/topic_config.h"
 #include "proto/validate.h"
 #include "replication/partition.h"
 
-/* Text of a setting, null when only the configuration's default applies. */
-struct slice topic_setting(const struct image *img, const struct image_topic *topic,
-                           const char *name);
-int64_t topic_setting_number(const struct image *img, const struct image_topic *topic,
-                             const char *name, int64_t fallback);
+/* This node, for the lookups of coord/topic_config.h. */
+struct config_node topic_config_node(const struct config *c);
 
 void topic_partition_config(const struct config *c, const struct image *img,
                             const struct image_topic *topic, struct partition_config *out);

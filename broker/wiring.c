@@ -97,7 +97,8 @@ static void topics_remove(struct wiring *w, const struct image *before, const st
 
 static bool broker_configs_changed(const struct image *a, const struct image *b)
 {
-    if (a == NULL || a->broker_configs_count != b->broker_configs_count)
+    if (a == NULL || a->broker_configs_count != b->broker_configs_count ||
+        a->resources != b->resources)
         return true;
     for (int i = 0; i < a->broker_configs_count; i++)
         if (!slice_equal(a->broker_configs[i].name, b->broker_configs[i].name) ||

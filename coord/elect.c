@@ -9,7 +9,7 @@ void election_init(struct election *e, const struct image *img, const struct ima
                    int32_t partition)
 {
     const struct image_partition *p = &topic->partitions[partition];
-    int64_t min_isr = topic_config_number(img, topic, "min.insync.replicas", NULL, NULL);
+    int64_t min_isr = topic_config_number(img, topic, "min.insync.replicas", NULL);
     *e = (struct election){.img = img,
                            .p = p,
                            .min_isr = (int)MIN(min_isr, p->replicas_count),
@@ -17,7 +17,7 @@ void election_init(struct election *e, const struct image *img, const struct ima
                            .isr_count = p->isr_count,
                            .elr_count = p->elr_count};
     e->unclean_allowed =
-        topic_config_number(img, topic, "unclean.leader.election.enable", NULL, NULL) != 0;
+        topic_config_number(img, topic, "unclean.leader.election.enable", NULL) != 0;
     for (int i = 0; i < p->isr_count; i++)
         e->isr[i] = p->isr[i];
     for (int i = 0; i < p->elr_count; i++)

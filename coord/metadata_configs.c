@@ -1,6 +1,7 @@
 /* Settings of topics, of the cluster's brokers, and of other resources, set anew or one by one. */
 #include "coord/image_resources.h"
 #include "coord/metadata_internal.h"
+#include "coord/resource_config.h"
 #include "coord/topic_config.h"
 
 #define CONFIG_NAME_MAX  249
@@ -16,6 +17,7 @@ enum scope { SCOPE_TOPIC, SCOPE_SERVER, SCOPE_OTHER };
 /* What is asked for, whatever the command. */
 struct wish {
     enum scope scope;
+    int8_t kind; /* of a resource */
     const struct command_config_op *ops;
     int32_t ops_count;
 };
@@ -85,7 +87,7 @@ static struct slice value_now(const struct image *img, const struct settings *s,
     const struct topic_config *config = config_of(name, scope);
     if (!slice_is_null(value) || config == NULL)
         return value;
-    topic_config_layers(img, NULL, config, NULL, NULL, layers);
+    topic_config_layers(img, NULL, config, NULL, layers);
     return layers[0].value;
 }
 
@@ -147,16 +149,16 @@ static enum error_code check_names(const struct wish *w, char reason[REASON_SIZE
     return ERR_NONE;
 }
 
-static enum error_code check_value(enum scope scope, const struct image_config *config,
+static enum error_code check_value(const struct wish *w, const struct image_config *config,
                                    char reason[REASON_SIZE])
 {
-    switch (scope) {
+    switch (w->scope) {
     case SCOPE_TOPIC:
         return topic_config_check_named(config->name, config->value, reason);
     case SCOPE_SERVER:
         return server_config_check_named(config->name, config->value, reason);
     case SCOPE_OTHER:
-        break;
+        return resource_config_check(w->kind, config->name, config->value, reason);
     }
     return ERR_NONE;
 }
@@ -172,7 +174,7 @@ static enum error_code prepare(const struct image *img, const struct wish *w, st
     for (int32_t i = 0; err == ERR_NONE && i < w->ops_count; i++)
         err = operate(img, s, &w->ops[i], w->scope, reason);
     for (int i = 0; err == ERR_NONE && i < s->count; i++)
-        err = check_value(w->scope, &s->configs[i], reason);
+        err = check_value(w, &s->configs[i], reason);
     if (err != ERR_NONE) {
         configs_free(s->configs, s->count);
         *s = (struct settings){0};
@@ -200,7 +202,8 @@ static enum error_code check(const struct image *img, const struct alter_configs
     if (!slice_is_null(c->topic) && image_find_topic(img, c->topic) == NULL)
         return refuse(reason, ERR_UNKNOWN_TOPIC_OR_PARTITION, "No such topic");
     *s = settings_now(img, c);
-    struct wish wish = {slice_is_null(c->topic) ? SCOPE_SERVER : SCOPE_TOPIC, c->ops, c->ops_count};
+    struct wish wish = {slice_is_null(c->topic) ? SCOPE_SERVER : SCOPE_TOPIC, 0, c->ops,
+                        c->ops_count};
     return prepare(img, &wish, s, reason);
 }
 
@@ -253,7 +256,7 @@ static enum error_code check_resource(const struct image *img, const struct alte
                       RESOURCES_MAX);
     if (r != NULL && !c->replace_all)
         *s = (struct settings){configs_copy(r->configs, r->configs_count), r->configs_count};
-    struct wish wish = {c->kind == RESOURCE_BROKER ? SCOPE_SERVER : SCOPE_OTHER, c->ops,
+    struct wish wish = {c->kind == RESOURCE_BROKER ? SCOPE_SERVER : SCOPE_OTHER, c->kind, c->ops,
                         c->ops_count};
     return prepare(img, &wish, s, reason);
 }

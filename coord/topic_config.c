@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "coord/image_internal.h"
+#include "coord/image_resources.h"
 
 const struct topic_config *topic_config_find(struct slice name)
 {
@@ -270,8 +271,8 @@ static void layer_set(struct topic_config_layer *layer, struct slice name, struc
 }
 
 int topic_config_layers(const struct image *img, const struct image_topic *topic,
-                        const struct topic_config *config, config_static_value *static_value,
-                        void *arg, struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX])
+                        const struct topic_config *config, const struct config_node *node,
+                        struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX])
 {
     int count = 0;
     struct slice name = slice_from_text(config->name);
@@ -279,18 +280,25 @@ int topic_config_layers(const struct image *img, const struct image_topic *topic
     if (!slice_is_null(value))
         layer_set(&layers[count++], name, value, 1, CONFIG_SOURCE_TOPIC);
 
-    struct slice rest = slice_from_text(config->server_names);
+    struct slice rest = node != NULL ? slice_from_text(config->server_names) : SLICE_NULL;
     int64_t unit;
+    while (next_server_name(&rest, &name, &unit)) {
+        value = image_broker_config(img, node->node_id, name);
+        if (!slice_is_null(value))
+            layer_set(&layers[count++], name, value, unit, CONFIG_SOURCE_DYNAMIC_BROKER);
+    }
+    rest = slice_from_text(config->server_names);
     while (next_server_name(&rest, &name, &unit)) {
         value = configs_find(img->broker_configs, img->broker_configs_count, name);
         if (!slice_is_null(value))
             layer_set(&layers[count++], name, value, unit, CONFIG_SOURCE_DYNAMIC_DEFAULT_BROKER);
     }
-    rest = static_value != NULL ? slice_from_text(config->server_names) : SLICE_NULL;
+    rest = node != NULL && node->static_value != NULL ? slice_from_text(config->server_names)
+                                                      : SLICE_NULL;
     while (next_server_name(&rest, &name, &unit)) {
         char text[64];
         snprintf(text, sizeof(text), SLICE_FMT, SLICE_ARG(name));
-        value = static_value(arg, text);
+        value = node->static_value(node->arg, text);
         if (!slice_is_null(value) && count < TOPIC_CONFIG_LAYERS_MAX - 1)
             layer_set(&layers[count++], name, value, unit, CONFIG_SOURCE_STATIC_BROKER);
     }
@@ -305,11 +313,11 @@ int topic_config_layers(const struct image *img, const struct image_topic *topic
  * absent. */
 static struct topic_config_layer *in_force(const struct image *img, const struct image_topic *topic,
                                            const struct topic_config *config,
-                                           config_static_value *static_value, void *arg,
+                                           const struct config_node *node,
                                            struct topic_config_layer *layers)
 {
     CHECK(config != NULL);
-    int count = topic_config_layers(img, topic, config, static_value, arg, layers);
+    int count = topic_config_layers(img, topic, config, node, layers);
     int i = 0;
     while (i < count - 1 && !value_allowed(config, layers[i].value))
         i++;
@@ -317,11 +325,11 @@ static struct topic_config_layer *in_force(const struct image *img, const struct
 }
 
 int64_t topic_config_number(const struct image *img, const struct image_topic *topic,
-                            const char *name, config_static_value *static_value, void *arg)
+                            const char *name, const struct config_node *node)
 {
     const struct topic_config *config = topic_config_find(slice_from_text(name));
     struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX];
-    struct slice value = in_force(img, topic, config, static_value, arg, layers)->value;
+    struct slice value = in_force(img, topic, config, node, layers)->value;
     if (config->type == CONFIG_BOOLEAN)
         return equals_ignoring_case(value, "true");
     int64_t number = 0;
@@ -330,32 +338,31 @@ int64_t topic_config_number(const struct image *img, const struct image_topic *t
 }
 
 double topic_config_double(const struct image *img, const struct image_topic *topic,
-                           const char *name, config_static_value *static_value, void *arg)
+                           const char *name, const struct config_node *node)
 {
     const struct topic_config *config = topic_config_find(slice_from_text(name));
     struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX];
-    struct slice value = in_force(img, topic, config, static_value, arg, layers)->value;
+    struct slice value = in_force(img, topic, config, node, layers)->value;
     double number = 0;
     CHECK(parse_double(value, &number));
     return number;
 }
 
 void topic_config_text(const struct image *img, const struct image_topic *topic, const char *name,
-                       config_static_value *static_value, void *arg, char out[200])
+                       const struct config_node *node, char out[200])
 {
     const struct topic_config *config = topic_config_find(slice_from_text(name));
     struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX];
-    struct slice value = in_force(img, topic, config, static_value, arg, layers)->value;
+    struct slice value = in_force(img, topic, config, node, layers)->value;
     snprintf(out, 200, SLICE_FMT, SLICE_ARG(value));
 }
 
 bool topic_config_list_has(const struct image *img, const struct image_topic *topic,
-                           const char *name, const char *word, config_static_value *static_value,
-                           void *arg)
+                           const char *name, const char *word, const struct config_node *node)
 {
     const struct topic_config *config = topic_config_find(slice_from_text(name));
     struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX];
-    struct slice rest = in_force(img, topic, config, static_value, arg, layers)->value;
+    struct slice rest = in_force(img, topic, config, node, layers)->value;
     struct slice item;
     while (next_word(&rest, ',', &item)) {
         if (slice_equals_text(item, word))

@@ -26,7 +26,10 @@ enum config_source {
     CONFIG_SOURCE_DYNAMIC_BROKER = 2,
     CONFIG_SOURCE_DYNAMIC_DEFAULT_BROKER = 3,
     CONFIG_SOURCE_STATIC_BROKER = 4,
-    CONFIG_SOURCE_DEFAULT = 5
+    CONFIG_SOURCE_DEFAULT = 5,
+    CONFIG_SOURCE_BROKER_LOGGER = 6,
+    CONFIG_SOURCE_CLIENT_METRICS = 7,
+    CONFIG_SOURCE_GROUP = 8
 };
 
 struct topic_config {
@@ -63,10 +66,15 @@ enum error_code topic_config_check_named(struct slice name, struct slice value,
 enum error_code server_config_check_named(struct slice name, struct slice value,
                                           char reason[200]) MUST_CHECK;
 
-/* A node's own setting by its broker name; null slice: not set in its file. */
-typedef struct slice config_static_value(void *arg, const char *server_name);
+/* The node whose settings count beside the cluster's. */
+struct config_node {
+    int32_t node_id;
+    /* Its own setting by its broker name; null slice: not set in its file. */
+    struct slice (*static_value)(void *arg, const char *server_name);
+    void *arg;
+};
 
-#define TOPIC_CONFIG_LAYERS_MAX 8
+#define TOPIC_CONFIG_LAYERS_MAX 16
 
 struct topic_config_layer {
     const char *name; /* of the setting on this layer */
@@ -77,20 +85,20 @@ struct topic_config_layer {
 };
 
 /* All layers that give a value, the one in force first; at least the built-in default. topic may be
- * NULL, static_value too. Returns their number. `layers` must not move while values are used. */
+ * NULL, node too (what the whole cluster agrees on). Returns their number. `layers` must not move
+ * while values are used. */
 int topic_config_layers(const struct image *img, const struct image_topic *topic,
-                        const struct topic_config *config, config_static_value *static_value,
-                        void *arg, struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX]);
+                        const struct topic_config *config, const struct config_node *node,
+                        struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX]);
 
 /* The value in force: numbers, booleans (0, 1), or text into out (cut to fit). The name must exist.
  */
 int64_t topic_config_number(const struct image *img, const struct image_topic *topic,
-                            const char *name, config_static_value *static_value, void *arg);
+                            const char *name, const struct config_node *node);
 double topic_config_double(const struct image *img, const struct image_topic *topic,
-                           const char *name, config_static_value *static_value, void *arg);
+                           const char *name, const struct config_node *node);
 void topic_config_text(const struct image *img, const struct image_topic *topic, const char *name,
-                       config_static_value *static_value, void *arg, char out[200]);
+                       const struct config_node *node, char out[200]);
 /* Whether a list (cleanup.policy) has this word. */
 bool topic_config_list_has(const struct image *img, const struct image_topic *topic,
-                           const char *name, const char *word, config_static_value *static_value,
-                           void *arg);
+                           const char *name, const char *word, const struct config_node *node);

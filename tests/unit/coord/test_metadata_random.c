@@ -128,7 +128,7 @@ static void put_resource(struct world *w, struct buffer *out)
     struct command_config_op op = {SLICE("x"), CONFIG_SET, SLICE("1")};
     if (rng_below(&w->rng, 2) == 0)
         op.operation = CONFIG_DELETE;
-    struct alter_resource c = {.kind = rng_below(&w->rng, 2) ? 4 : 32,
+    struct alter_resource c = {.kind = rng_below(&w->rng, 2) ? 4 : 100,
                                .name = slice_from_text(name),
                                .ops = &op,
                                .ops_count = 1};

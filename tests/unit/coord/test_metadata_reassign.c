@@ -2,6 +2,7 @@
 #include "metadata_kit.h"
 
 #include "coord/image_resources.h"
+#include "coord/resource_config.h"
 
 static enum error_code reassign(struct kit *k, const int32_t *replicas, int count, bool factor)
 {
@@ -146,19 +147,31 @@ static void resources_keep_what_is_set_on_them(void **state)
     assert_null(kit_image(&k)->resources);
     assert_int_equal(set(&k, RESOURCE_BROKER, "1", SLICE("log.retention.ms"), SLICE("7")),
                      ERR_NONE);
-    assert_int_equal(set(&k, RESOURCE_GROUP, "g", SLICE("anything"), SLICE("x")), ERR_NONE);
+    assert_int_equal(set(&k, RESOURCE_QUOTA, "g", SLICE("anything"), SLICE("x")), ERR_NONE);
     assert_int_equal(set(&k, RESOURCE_BROKER, "1", SLICE("log.retention.ms"), SLICE("seven")),
                      ERR_INVALID_CONFIG);
-    assert_int_equal(set(&k, RESOURCE_GROUP, "", SLICE("anything"), SLICE("x")),
+    struct slice name = SLICE("consumer.heartbeat.interval.ms");
+    assert_int_equal(set(&k, RESOURCE_GROUP, "g", name, SLICE("6000")), ERR_NONE);
+    assert_int_equal(
+        group_config_number(kit_image(&k), SLICE("g"), "consumer.heartbeat.interval.ms", NULL),
+        6000);
+    assert_int_equal(
+        group_config_number(kit_image(&k), SLICE("h"), "consumer.heartbeat.interval.ms", NULL),
+        5000);
+    assert_int_equal(set(&k, RESOURCE_GROUP, "g", name, SLICE("1")), ERR_INVALID_CONFIG);
+    assert_int_equal(set(&k, RESOURCE_GROUP, "g", SLICE("x"), SLICE("1")), ERR_INVALID_CONFIG);
+    assert_int_equal(set(&k, RESOURCE_CLIENT_METRICS, "m", SLICE("x"), SLICE("1")),
+                     ERR_INVALID_REQUEST);
+    assert_int_equal(set(&k, RESOURCE_QUOTA, "", SLICE("anything"), SLICE("x")),
                      ERR_INVALID_REQUEST);
     struct slice value = image_broker_config(kit_image(&k), 1, SLICE("log.retention.ms"));
     assert_true(slice_equals_text(value, "7"));
     assert_true(slice_is_null(image_broker_config(kit_image(&k), 2, SLICE("log.retention.ms"))));
     assert_int_equal(k.changes.list.count, 1); /* the refused command's stream only */
 
-    assert_int_equal(set(&k, RESOURCE_GROUP, "g", SLICE("anything"), SLICE_NULL), ERR_NONE);
-    assert_null(image_find_resource(kit_image(&k), RESOURCE_GROUP, SLICE("g")));
-    assert_int_equal(kit_image(&k)->resources->count, 1);
+    assert_int_equal(set(&k, RESOURCE_QUOTA, "g", SLICE("anything"), SLICE_NULL), ERR_NONE);
+    assert_null(image_find_resource(kit_image(&k), RESOURCE_QUOTA, SLICE("g")));
+    assert_int_equal(kit_image(&k)->resources->count, 2);
     kit_deinit(&k);
 }
 
@@ -167,13 +180,13 @@ static void a_held_image_keeps_its_resources(void **state)
     (void)state;
     struct kit k;
     begin(&k, 2);
-    assert_int_equal(set(&k, RESOURCE_GROUP, "g", SLICE("a"), SLICE("1")), ERR_NONE);
+    assert_int_equal(set(&k, RESOURCE_QUOTA, "g", SLICE("a"), SLICE("1")), ERR_NONE);
     struct image *held = metadata_image(k.m);
-    assert_int_equal(set(&k, RESOURCE_GROUP, "g", SLICE("a"), SLICE("2")), ERR_NONE);
+    assert_int_equal(set(&k, RESOURCE_QUOTA, "g", SLICE("a"), SLICE("2")), ERR_NONE);
     assert_true(slice_equals_text(
-        image_resource_config(held, RESOURCE_GROUP, SLICE("g"), SLICE("a")), "1"));
+        image_resource_config(held, RESOURCE_QUOTA, SLICE("g"), SLICE("a")), "1"));
     assert_true(slice_equals_text(
-        image_resource_config(kit_image(&k), RESOURCE_GROUP, SLICE("g"), SLICE("a")), "2"));
+        image_resource_config(kit_image(&k), RESOURCE_QUOTA, SLICE("g"), SLICE("a")), "2"));
     image_unref(held);
     kit_deinit(&k);
 }
