@@ -215,6 +215,12 @@ void request_await_watermark(struct request *req, struct replica *r, int64_t off
     park(req, r, WAIT_HIGH_WATERMARK, offset, error_code);
 }
 
+void request_await_low_watermark(struct request *req, struct replica *r, int64_t offset,
+                                 int16_t *error_code)
+{
+    park(req, r, WAIT_LOW_WATERMARK, offset, error_code);
+}
+
 void request_await_data(struct request *req, struct replica *r, enum waiter_kind kind,
                         int64_t offset)
 {

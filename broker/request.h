@@ -83,6 +83,9 @@ void request_refuse(struct request *req, const char *reason) ON(NET);
  * already. */
 void request_await_watermark(struct request *req, struct replica *r, int64_t offset,
                              int16_t *error_code) ON(NET);
+/* Park until every member of the ISR has a log that begins at `offset` or above (DeleteRecords). */
+void request_await_low_watermark(struct request *req, struct replica *r, int64_t offset,
+                                 int16_t *error_code) ON(NET);
 /* Park until something new can be read: WAIT_COMMITTED_DATA or WAIT_APPENDED_DATA. */
 void request_await_data(struct request *req, struct replica *r, enum waiter_kind kind,
                         int64_t offset) ON(NET);

@@ -41,6 +41,7 @@ static void follower_init(struct follower *f, int32_t node_id)
     *f = (struct follower){.node_id = node_id,
                            .broker_epoch = -1,
                            .end_offset = -1,
+                           .log_start_offset = -1,
                            .caught_up_ms = FOLLOWER_NEVER,
                            .fetch_ms = FOLLOWER_NEVER,
                            .fetch_leader_end = INT64_MAX};

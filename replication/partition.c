@@ -211,6 +211,7 @@ enum error_code partition_follower_fetched(struct partition *p, const struct fol
         return ERR_OFFSET_OUT_OF_RANGE;
 
     f->broker_epoch = MAX(f->broker_epoch, fetch->broker_epoch);
+    f->log_start_offset = fetch->log_start_offset;
     isr_note_fetch(p, f, fetch->fetch_offset, now_ms);
     isr_advance_watermark(p, now_ms, fx);
     isr_expand(p, f, now_ms, fx);
@@ -360,6 +361,17 @@ enum error_code partition_delete_records(struct partition *p, int64_t offset, in
         err = log_raise_start(p->log, offset);
     *log_start = log_start_offset(p->log);
     return err;
+}
+
+int64_t partition_low_watermark(const struct partition *p)
+{
+    int64_t low = log_start_offset(p->log);
+    for (int i = 0; i < p->state.replicas_count; i++) {
+        const struct follower *f = &p->followers[i];
+        if (f->node_id != p->node_id && node_in(p->state.isr, p->state.isr_count, f->node_id))
+            low = MIN(low, f->log_start_offset);
+    }
+    return low;
 }
 
 /* --- Follower --- */

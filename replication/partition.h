@@ -107,6 +107,7 @@ struct follower_fetch {
         leader_epoch; /* current leader epoch of the request: proves nothing unless it is ours */
     int64_t fetch_offset;
     int32_t last_fetched_epoch; /* -1: not given */
+    int64_t log_start_offset;   /* the follower's own */
 };
 
 /* Note a follower's position; HW and ISR move by it. Nothing is noted on an error, nor when the
@@ -163,6 +164,8 @@ enum error_code partition_epoch_end(struct partition *p, int32_t asked, int32_t 
 /* DeleteRecords on the leader; offset -1: up to the high watermark. */
 enum error_code partition_delete_records(struct partition *p, int64_t offset,
                                          int64_t *log_start) MUST_CHECK;
+/* The smallest log start in the ISR, as far as we know: what any of its members may still show. */
+int64_t partition_low_watermark(const struct partition *p);
 
 /* --- Follower --- */
 

@@ -18,6 +18,7 @@ struct follower {
     int32_t node_id;
     int64_t broker_epoch;     /* -1: unknown */
     int64_t end_offset;       /* on its disk; -1: it has not fetched in this leader epoch */
+    int64_t log_start_offset; /* -1: unknown */
     int64_t caught_up_ms;     /* last time it had all that we had; FOLLOWER_NEVER */
     int64_t fetch_ms;         /* its last fetch ... */
     int64_t fetch_leader_end; /* ... and our end offset then */

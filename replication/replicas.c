@@ -326,6 +326,8 @@ enum error_code replicas_apply(struct replicas *rs, struct slice topic, struct u
         replica_effects(e, &fx);
         if (err == ERR_KAFKA_STORAGE_ERROR)
             replica_offline(e, "taking over a role");
+        else if (partition_role(e->base.partition) == PARTITION_LEADER)
+            waiters_wake_low_watermark(e, partition_low_watermark(e->base.partition));
     }
     if (state->isr_count < MIN(config->min_insync_replicas, state->replicas_count))
         waiters_wake(e, WAIT_HIGH_WATERMARK, ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
@@ -415,6 +417,23 @@ enum error_code replica_follower_fetched(struct replicas *rs, struct replica *r,
     if (r->partition != NULL) {
         err = partition_follower_fetched(r->partition, fetch, clock_monotonic_ms(), &fx);
         replica_effects(ENTRY(r), &fx);
+        waiters_wake_low_watermark(ENTRY(r), partition_low_watermark(r->partition));
+    }
+    mutex_unlock(&r->lock);
+    return err;
+}
+
+enum error_code replica_delete_records(struct replicas *rs, struct replica *r, int64_t offset,
+                                       int64_t *log_start)
+{
+    (void)rs;
+    enum error_code err = ERR_KAFKA_STORAGE_ERROR;
+    *log_start = -1;
+    mutex_lock(&r->lock);
+    if (r->partition != NULL && !ENTRY(r)->removed) {
+        err = partition_delete_records(r->partition, offset, log_start);
+        if (err == ERR_NONE)
+            waiters_wake(ENTRY(r), WAIT_APPENDED_DATA, ERR_NONE);
     }
     mutex_unlock(&r->lock);
     return err;

@@ -79,6 +79,10 @@ enum error_code replica_append(struct replicas *rs, struct replica *r, uint8_t *
                                struct partition_append_result *out) MUST_CHECK;
 enum error_code replica_follower_fetched(struct replicas *rs, struct replica *r,
                                          const struct follower_fetch *fetch) MUST_CHECK;
+/* partition_delete_records(); followers that wait are told at once. *log_start: where the log begins
+ * now. */
+enum error_code replica_delete_records(struct replicas *rs, struct replica *r, int64_t offset,
+                                       int64_t *log_start) MUST_CHECK;
 /* *flush_pending: appended bytes are being flushed; callbacks.follower_flushed follows. */
 enum error_code replica_fetched(struct replicas *rs, struct replica *r,
                                 const struct fetched *answer, bool *flush_pending) MUST_CHECK;
@@ -96,7 +100,9 @@ enum waiter_kind {
     /* A consumer's fetch: any advance of the high watermark or LSO, or an error. */
     WAIT_COMMITTED_DATA,
     /* A follower's fetch: any append or high watermark advance, or an error. */
-    WAIT_APPENDED_DATA
+    WAIT_APPENDED_DATA,
+    /* DeleteRecords: every member of the ISR begins at the offset or above. */
+    WAIT_LOW_WATERMARK
 };
 
 struct waiter {

@@ -63,6 +63,7 @@ void replica_offline(struct replica_entry *e, const char *reason);
 /* waiters.c; lock held */
 void waiters_wake(struct replica_entry *e, enum waiter_kind kind, enum error_code err);
 void waiters_wake_watermark(struct replica_entry *e, int64_t high_watermark);
+void waiters_wake_low_watermark(struct replica_entry *e, int64_t low_watermark);
 void waiters_wake_all(struct replica_entry *e, enum error_code err);
 
 /* flush.c */

@@ -24,6 +24,8 @@ static bool ready(const struct replica_entry *e, const struct waiter *w, enum er
         return *err != ERR_NONE;
     case WAIT_COMMITTED_DATA:
         return partition_high_watermark(p) > w->offset;
+    case WAIT_LOW_WATERMARK:
+        return partition_low_watermark(p) >= w->offset;
     case WAIT_APPENDED_DATA:
         return log_end_offset(partition_log(p)) > w->offset;
     }
@@ -76,6 +78,13 @@ void waiters_wake_watermark(struct replica_entry *e, int64_t high_watermark)
     LIST_FOR_EACH (w, &e->waiters, struct waiter, link)
         if (w->kind == WAIT_COMMITTED_DATA ||
             (w->kind == WAIT_HIGH_WATERMARK && w->offset <= high_watermark))
+            wake(w, ERR_NONE);
+}
+
+void waiters_wake_low_watermark(struct replica_entry *e, int64_t low_watermark)
+{
+    LIST_FOR_EACH (w, &e->waiters, struct waiter, link)
+        if (w->kind == WAIT_LOW_WATERMARK && w->offset <= low_watermark)
             wake(w, ERR_NONE);
 }
 

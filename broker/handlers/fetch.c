@@ -82,7 +82,8 @@ static enum error_code read_one(struct request *req, const struct fetch_state *s
                                      .broker_epoch = st->replica_epoch,
                                      .leader_epoch = p->current_leader_epoch,
                                      .fetch_offset = p->fetch_offset,
-                                     .last_fetched_epoch = p->last_fetched_epoch});
+                                     .last_fetched_epoch = p->last_fetched_epoch,
+                                     .log_start_offset = p->log_start_offset});
     struct partition_read read = {0};
     int32_t bytes_max = MIN(p->partition_max_bytes, round->bytes_left);
     mutex_lock(&r->lock);

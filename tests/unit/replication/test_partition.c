@@ -38,7 +38,11 @@ static enum error_code produce(struct partition *p, int16_t acks)
 static enum error_code fetched(struct partition *p, int32_t replica, int32_t epoch, int64_t offset,
                                struct partition_effects *fx)
 {
-    struct follower_fetch f = {replica, 5, epoch, offset, -1};
+    struct follower_fetch f = {.replica = replica,
+                               .broker_epoch = 5,
+                               .leader_epoch = epoch,
+                               .fetch_offset = offset,
+                               .last_fetched_epoch = -1};
     return partition_follower_fetched(p, &f, 10, fx);
 }
 
@@ -74,6 +78,33 @@ static void a_fetch_of_another_epoch_proves_nothing(void **state)
     assert_int_equal(partition_high_watermark(p), 0);
     assert_int_equal(fetched(p, 2, 3, 1, &fx), ERR_NONE);
     assert_int_equal(partition_high_watermark(p), 1);
+    partition_free(p);
+}
+
+/* DeleteRecords is done when no member of the ISR shows the records any more. */
+static void the_low_watermark_is_that_of_the_slowest_in_sync(void **state)
+{
+    (void)state;
+    struct partition *p = partition_open(1);
+    struct partition_effects fx = {0};
+    struct partition_state s = state_of(1, 3, 1, 2);
+    assert_int_equal(partition_apply(p, &s, 1, &fx), ERR_NONE);
+    assert_int_equal(produce(p, -1), ERR_NONE);
+    assert_int_equal(flush(partition_log(p)), ERR_NONE);
+    assert_int_equal(fetched(p, 2, 3, 1, &fx), ERR_NONE);
+    int64_t log_start;
+    assert_int_equal(partition_delete_records(p, 2, &log_start), ERR_OFFSET_OUT_OF_RANGE);
+    assert_int_equal(partition_delete_records(p, -1, &log_start), ERR_NONE);
+    assert_int_equal(log_start, 1);
+    assert_int_equal(partition_low_watermark(p), 0);
+    struct follower_fetch f = {.replica = 2,
+                               .broker_epoch = 5,
+                               .leader_epoch = 3,
+                               .fetch_offset = 1,
+                               .last_fetched_epoch = -1,
+                               .log_start_offset = 1};
+    assert_int_equal(partition_follower_fetched(p, &f, 10, &fx), ERR_NONE);
+    assert_int_equal(partition_low_watermark(p), 1); /* replica 3 is not in sync */
     partition_free(p);
 }
 
@@ -119,6 +150,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         LOG_TEST(watermark_waits_for_every_member_and_for_the_disk),
         LOG_TEST(a_fetch_of_another_epoch_proves_nothing),
+        LOG_TEST(the_low_watermark_is_that_of_the_slowest_in_sync),
         LOG_TEST(under_min_isr_acks_all_is_refused_and_the_watermark_stands),
         LOG_TEST(a_proposed_member_is_waited_for_until_the_answer),
     };
