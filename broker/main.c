@@ -1,4 +1,4 @@
-/* The command line: millrace server | dev | version. */
+/* The command line: millrace server | dev | cluster | version. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "broker/node.h"
+#include "broker/sql.h"
 #include "proto/base/logging.h"
 
 extern char **environ;
@@ -19,6 +20,9 @@ static const char HELP[] =
     "on\n"
     "                                                          127.0.0.1:9092, data in "
     "./millrace-data\n"
+    "  millrace cluster sql FILE.properties \"SELECT ...\"       ask the metadata of that node;\n"
+    "                                                          SELECT * FROM sqlite_schema tells "
+    "what there is\n"
     "  millrace version                                        print the version\n"
     "  millrace --help                                         print this\n"
     "\n"
@@ -106,6 +110,23 @@ static int dev_defaults(struct config *c)
     return 0;
 }
 
+static int cluster_command(int argc, char **argv)
+{
+    struct config c;
+    if (argc != 5 || strcmp(argv[2], "sql") != 0) {
+        fputs("millrace: say millrace cluster sql FILE.properties \"SELECT ...\"\n", stderr);
+        return EXIT_FAILURE;
+    }
+    config_init(&c);
+    int rc = config_read_file(&c, argv[3]);
+    if (rc == 0)
+        rc = config_read_environment(&c, environ);
+    if (rc == 0)
+        rc = sql_run(&c, argv[4], stdout);
+    config_deinit(&c);
+    return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
 int main(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
@@ -113,6 +134,8 @@ int main(int argc, char **argv)
         printf("millrace %s\n", MILLRACE_VERSION);
         return EXIT_SUCCESS;
     }
+    if (strcmp(verb, "cluster") == 0)
+        return cluster_command(argc, argv);
     bool dev = strcmp(verb, "dev") == 0;
     bool server = strcmp(verb, "server") == 0 && argc > 2;
     if (!dev && !server) {
