@@ -230,6 +230,8 @@ enum error_code log_checkpoint(struct log *log)
     if (err == 0)
         err = index_sync(&log_active(log)->times);
     if (err == 0)
+        err = txn_index_sync(&log_active(log)->txns);
+    if (err == 0)
         err = log->fs->sync_dir(log->fs->arg, log->dir);
     return err == 0 ? ERR_NONE : log_disk_error(log, "checkpoint", err);
 }

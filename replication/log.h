@@ -5,8 +5,8 @@
  *    closed      closed         active
  *
  * A batch can be read once log_append() returns, and is durable once log_flushed_end_offset()
- * passed it. Files are Apache Kafka's own: <base>.log .index .timeindex .snapshot,
- * leader-epoch-checkpoint, partition.metadata (README.md).
+ * passed it. Files are Apache Kafka's own: <base>.log .index .timeindex .txnindex
+ * .snapshot, leader-epoch-checkpoint, partition.metadata (README.md).
  *
  * Lock: the partition's lock is held around every call here, except where "any thread" is said; the
  * caller sees to it. Reads return a range that holds its segment, so that bytes are sent after the
@@ -170,6 +170,17 @@ enum log_producer_check {
 enum log_producer_check log_check_producer(struct log *log, const struct batch_header *batch,
                                            int64_t now_ms, enum error_code *err,
                                            int64_t *base_offset, int64_t *append_time_ms);
+
+/* --- Transactions (KIP-98) --- */
+
+/* Where a read_committed consumer stops: the high watermark, or the first offset of the oldest
+ * transaction that is not decided below it. */
+int64_t log_last_stable_offset(struct log *log, int64_t high_watermark);
+/* The aborted transactions that may have records in [offset, end_offset), in the order of their
+ * markers. */
+void log_each_aborted(struct log *log, int64_t offset, int64_t end_offset,
+                      void (*each)(void *arg, int64_t producer_id, int64_t first_offset),
+                      void *arg);
 
 /* --- Background --- */
 

@@ -67,14 +67,19 @@ static bool must_roll(const struct log *log, const struct batch_header *h, int64
     return waited > config->segment_ms;
 }
 
-int log_note_batch(struct log *log, const struct batch_header *h, int64_t position, int64_t now_ms)
+int log_note_producer(struct log *log, struct segment *seg, const struct batch_header *h,
+                      struct slice batch, int64_t now_ms)
 {
-    log->marks[log->marks_end++ % LOG_MARKS] =
-        (struct log_mark){h->base_offset, batch_last_offset(h), position};
-    if (log->marks_end - log->marks_begin > LOG_MARKS)
-        log->marks_begin = log->marks_end - LOG_MARKS;
-    producers_update(&log->producers, h, now_ms);
-    return segment_note(log_active(log), h, position, log->config.index_interval_bytes);
+    struct control_record marker;
+    struct aborted_txn aborted;
+    if (!batch_is_control(h) || !batch_has_producer(h) ||
+        batch_control_decode(batch, &marker) != 0 ||
+        (marker.type != CONTROL_ABORT && marker.type != CONTROL_COMMIT)) {
+        producers_update(&log->producers, h, now_ms);
+        return 0;
+    }
+    bool aborts = producers_end_txn(&log->producers, h, &marker, now_ms, &aborted);
+    return aborts && seg != NULL ? txn_index_append(&seg->txns, aborted) : 0;
 }
 
 /* Write whole batches behind the active segment's end; on an error the file is cut back. */
@@ -98,10 +103,19 @@ static enum error_code write_batches(struct log *log, const uint8_t *bytes, size
 }
 
 /* Indexes are kept in memory when they cannot be written; only a broken disk stops the log. */
-static enum error_code note_batch(struct log *log, const struct batch_header *h, int64_t position,
+static enum error_code note_batch(struct log *log, const struct batch_header *h, struct slice batch,
                                   int64_t now_ms)
 {
-    int err = log_note_batch(log, h, position, now_ms);
+    struct segment *active = log_active(log);
+    int64_t position = active->size;
+    log->marks[log->marks_end++ % LOG_MARKS] =
+        (struct log_mark){h->base_offset, batch_last_offset(h), position};
+    if (log->marks_end - log->marks_begin > LOG_MARKS)
+        log->marks_begin = log->marks_end - LOG_MARKS;
+    int err = segment_note(active, h, position, log->config.index_interval_bytes);
+    int txns_err = log_note_producer(log, active, h, batch, now_ms);
+    if (err == 0 || err == -ENOSPC || err == -EDQUOT)
+        err = txns_err;
     if (err == 0 || err == -ENOSPC || err == -EDQUOT)
         return ERR_NONE;
     return log_disk_error(log, "write index", err);
@@ -133,10 +147,9 @@ enum error_code log_append(struct log *log, uint8_t *batch, size_t size, int32_t
         if (err != ERR_NONE)
             return err;
     }
-    int64_t position = log_active(log)->size;
     enum error_code err = write_batches(log, batch, size);
     if (err == ERR_NONE)
-        err = note_batch(log, &h, position, now_ms);
+        err = note_batch(log, &h, slice_of(batch, size), now_ms);
     if (err == ERR_NONE)
         *base_offset = offset;
     return err;
@@ -176,7 +189,7 @@ static enum error_code note_run(struct log *log, struct slice run, int64_t now_m
     struct slice batch;
     struct batch_header h;
     while (batch_next(&run, &batch, &h) > 0) {
-        enum error_code err = note_batch(log, &h, log_active(log)->size, now_ms);
+        enum error_code err = note_batch(log, &h, batch, now_ms);
         if (err != ERR_NONE)
             return err;
     }

@@ -43,6 +43,7 @@ struct log {
     int64_t flushed_end_offset;
     int64_t checkpoint_bound; /* no recovery point above it can be on disk */
     bool truncation_noted;    /* the file that lowers the recovery point is there */
+    int64_t txns_from;        /* recovery: transaction indexes from here on are not to be trusted */
     int64_t truncations;      /* a flush that began before the last one does not count */
     uint64_t uses;            /* ticks with every segment that is opened */
     bool failed;              /* refuse everything */
@@ -67,8 +68,11 @@ enum error_code log_disk_error(struct log *log, const char *what, int err);
 /* A read failed: only this request suffers. */
 enum error_code log_read_error(struct log *log, const char *what, int err);
 
-/* Account for an appended (or recovered) batch at `position` of the active segment. */
-int log_note_batch(struct log *log, const struct batch_header *h, int64_t position, int64_t now_ms);
+/* Feed the producer state with a batch; an abort goes to the transaction index of `seg` (NULL: it is
+ * there already). `batch`: the whole of it, looked at for control batches only. 0 or -errno of the
+ * index, which keeps the entry in memory. */
+int log_note_producer(struct log *log, struct segment *seg, const struct batch_header *h,
+                      struct slice batch, int64_t now_ms);
 void log_clear_marks(struct log *log);
 /* Close the active segment and begin the next at base_offset (>= the log's end). */
 enum error_code log_roll(struct log *log, int64_t base_offset, int64_t now_ms) MUST_CHECK;
@@ -77,16 +81,25 @@ int log_add_segment(struct log *log, int64_t base_offset, int64_t now_ms) MUST_C
 /* Open a segment's file for reading or syncing; closes one that was not used for long. */
 int log_open_segment(struct log *log, struct segment *seg) MUST_CHECK;
 
-/* Call each(arg, header) for the batches with last offset >= from. 0, first non-zero of each,
- * -errno. */
+/* Where a batch was found. */
+struct log_found {
+    struct segment *segment;
+    int64_t position;
+    struct batch_header header;
+};
+
+/* Call `each` for the batches with last offset >= from. 0, first non-zero of each, -errno. */
 int log_each_header(struct log *log, int64_t from,
-                    int (*each)(void *arg, const struct batch_header *h), void *arg) MUST_CHECK;
+                    int (*each)(void *arg, const struct log_found *found), void *arg) MUST_CHECK;
+/* A whole batch into `bytes` (cleared first), its CRC checked. 0, -EBADMSG, -errno. */
+int log_load_batch(struct log *log, const struct log_found *found, struct buffer *bytes) MUST_CHECK;
 /* Write the producer snapshot for the log's end. */
 int log_store_snapshot(struct log *log) MUST_CHECK;
 /* Remove the snapshots with offset >= from and < to. */
 void log_remove_snapshots(struct log *log, int64_t from, int64_t to);
-/* Producer state again, from the newest usable snapshot and the headers behind it. */
-int log_rebuild_producers(struct log *log, int64_t now_ms) MUST_CHECK;
+/* Producer state again, from the newest usable snapshot and the headers behind it. The transaction
+ * indexes of what lies at or above `txns_from` are built anew on the way (INT64_MAX: none). */
+int log_rebuild_producers(struct log *log, int64_t txns_from, int64_t now_ms) MUST_CHECK;
 /* Store log->start_offset where the first segment's name does not say it. */
 int log_store_start(struct log *log) MUST_CHECK;
 /* Take the first segment out of the log; its files are renamed and go later. 0 or -errno. */

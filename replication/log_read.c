@@ -179,21 +179,29 @@ int64_t log_bytes_between(struct log *log, int64_t offset, int64_t end_offset)
     return MAX(bytes, 1);
 }
 
-/* A whole batch into log->scratch's start; *batch points there. */
+int log_load_batch(struct log *log, const struct log_found *found, struct buffer *bytes)
+{
+    size_t size = (size_t)batch_size(&found->header);
+    buffer_clear(bytes);
+    uint8_t *at = buffer_reserve(bytes, size);
+    int err = log_open_segment(log, found->segment);
+    if (err != 0)
+        return err;
+    int64_t got = log->fs->read(log->fs->arg, found->segment->file, at, size, found->position);
+    if (got < 0)
+        return (int)got;
+    bytes->size = (size_t)got;
+    return (size_t)got == size && batch_crc_matches(buffer_slice(bytes)) ? 0 : -EBADMSG;
+}
+
+/* The same into log->scratch; *batch points there. */
 static int load_batch(struct log *log, struct segment *seg, int64_t position,
                       const struct batch_header *h, struct slice *batch)
 {
-    size_t size = (size_t)batch_size(h);
-    buffer_clear(&log->scratch);
-    uint8_t *bytes = buffer_reserve(&log->scratch, size);
-    int err = log_open_segment(log, seg);
-    if (err != 0)
-        return err;
-    int64_t got = log->fs->read(log->fs->arg, seg->file, bytes, size, position);
-    if (got < 0)
-        return (int)got;
-    *batch = slice_of(bytes, size);
-    return (size_t)got == size && batch_crc_matches(*batch) ? 0 : -EBADMSG;
+    struct log_found found = {seg, position, *h};
+    int err = log_load_batch(log, &found, &log->scratch);
+    *batch = buffer_slice(&log->scratch);
+    return err;
 }
 
 /* The first record of a batch with offset >= from and the timestamp. 1, 0, -errno. */
@@ -313,4 +321,25 @@ int64_t log_max_timestamp(struct log *log, int64_t *offset)
         if (find_in_batch(batch, &h, best->max_timestamp, 0, offset, &record_time) <= 0)
             *offset = best->max_timestamp_offset;
     return best->max_timestamp;
+}
+
+int64_t log_last_stable_offset(struct log *log, int64_t high_watermark)
+{
+    int64_t unstable = producers_first_unstable(&log->producers, high_watermark);
+    return MIN(high_watermark, MAX(unstable, log->start_offset));
+}
+
+void log_each_aborted(struct log *log, int64_t offset, int64_t end_offset,
+                      void (*each)(void *arg, int64_t producer_id, int64_t first_offset), void *arg)
+{
+    for (size_t i = log_segment_floor(log, offset); i < log->segments.count; i++) {
+        const struct txn_index *ix = &log->segments.items[i]->txns;
+        FOR_EACH (txn, ix->entries.items, (ptrdiff_t)ix->entries.count) {
+            if (txn->last_offset >= offset && txn->first_offset < end_offset)
+                each(arg, txn->producer_id, txn->first_offset);
+            /* Whatever is decided later began behind this. */
+            if (txn->last_stable_offset >= end_offset)
+                return;
+        }
+    }
 }

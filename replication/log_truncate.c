@@ -93,7 +93,7 @@ enum error_code log_truncate(struct log *log, int64_t offset, int64_t now_ms)
             return fail(log, "truncate", err);
         log->flushed_end_offset = log_end_offset(log);
         log->start_offset = MIN(log->start_offset, log_end_offset(log));
-        err = log_rebuild_producers(log, now_ms);
+        err = log_rebuild_producers(log, INT64_MAX, now_ms);
         if (err != 0)
             return fail(log, "rebuild producer state", err);
     }

@@ -248,6 +248,8 @@ enum error_code partition_check_leader(const struct partition *p, int32_t curren
 
 static int64_t read_end(const struct partition *p, enum partition_read_upto upto)
 {
+    if (upto == READ_TO_LAST_STABLE)
+        return log_last_stable_offset(p->log, p->high_watermark);
     return upto == READ_TO_LOG_END ? log_end_offset(p->log) : p->high_watermark;
 }
 
@@ -256,7 +258,8 @@ enum error_code partition_read(struct partition *p, int64_t offset, int32_t last
                                struct partition_read *out)
 {
     *out = (struct partition_read){.high_watermark = p->high_watermark,
-                                   .last_stable_offset = p->high_watermark,
+                                   .last_stable_offset =
+                                       log_last_stable_offset(p->log, p->high_watermark),
                                    .log_start_offset = log_start_offset(p->log),
                                    .diverging_epoch = -1,
                                    .diverging_end_offset = -1};

@@ -27,6 +27,7 @@ void producers_deinit(struct producers *ps)
     MAP_FOR_EACH (entry, &ps->by_id)
         free(entry->value);
     map_deinit(&ps->by_id);
+    vec_deinit(&ps->txns);
 }
 
 static struct producer *find(const struct producers *ps, int64_t id)
@@ -119,23 +120,37 @@ static void add_batch(struct producer *p, struct producer_batch batch)
     p->batches[p->batches_count++] = batch;
 }
 
+static void begin_txn(struct producers *ps, struct producer *p, int64_t first_offset)
+{
+    p->txn_first_offset = first_offset;
+    struct producer_txn txn = {p->id, first_offset, -1};
+    size_t at = ps->txns.count;
+    vec_push(&ps->txns, txn);
+    for (; at > 0 && ps->txns.items[at - 1].first_offset > first_offset; at--)
+        ps->txns.items[at] = ps->txns.items[at - 1];
+    ps->txns.items[at] = txn;
+}
+
+static void take_epoch(struct producer *p, const struct batch_header *batch, int64_t now_ms)
+{
+    p->last_used_ms = now_ms;
+    if (batch->producer_epoch == p->epoch)
+        return;
+    p->epoch = batch->producer_epoch;
+    p->batches_count = 0;
+    p->sequences_known = 0;
+}
+
 void producers_update(struct producers *ps, const struct batch_header *batch, int64_t now_ms)
 {
     if (!batch_has_producer(batch))
         return;
     struct producer *p = find_or_add(ps, batch->producer_id);
-    p->last_used_ms = now_ms;
-    if (batch->producer_epoch != p->epoch) {
-        p->epoch = batch->producer_epoch;
-        p->batches_count = 0;
-        p->sequences_known = 0;
-    }
-    if (batch_is_control(batch)) {
-        p->txn_first_offset = -1;
+    take_epoch(p, batch, now_ms);
+    if (batch_is_control(batch))
         return;
-    }
     if (batch_is_transactional(batch) && p->txn_first_offset < 0)
-        p->txn_first_offset = batch->base_offset;
+        begin_txn(ps, p, batch->base_offset);
 
     const struct producer_batch *last = last_batch(p);
     if (last == NULL || sequences_behind(batch->base_sequence, last->last_sequence) != 1)
@@ -146,6 +161,50 @@ void producers_update(struct producers *ps, const struct batch_header *batch, in
                                          .timestamp = batch->max_timestamp,
                                          .first_sequence = batch->base_sequence,
                                          .last_sequence = batch_last_sequence(batch)});
+}
+
+int64_t producers_first_open(const struct producers *ps)
+{
+    FOR_EACH (txn, ps->txns.items, (ptrdiff_t)ps->txns.count)
+        if (txn->last_offset < 0)
+            return txn->first_offset;
+    return INT64_MAX;
+}
+
+bool producers_end_txn(struct producers *ps, const struct batch_header *batch,
+                       const struct control_record *marker, int64_t now_ms,
+                       struct aborted_txn *aborted)
+{
+    struct producer *p = find_or_add(ps, batch->producer_id);
+    take_epoch(p, batch, now_ms);
+    p->coordinator_epoch = marker->coordinator_epoch;
+    if (p->txn_first_offset < 0)
+        return false;
+    for (size_t i = 0; i < ps->txns.count; i++) {
+        struct producer_txn *txn = &ps->txns.items[i];
+        if (txn->producer_id == p->id && txn->last_offset < 0)
+            txn->last_offset = batch->base_offset;
+    }
+    *aborted = (struct aborted_txn){
+        .producer_id = p->id,
+        .first_offset = p->txn_first_offset,
+        .last_offset = batch->base_offset,
+        .last_stable_offset = MIN(producers_first_open(ps), batch->base_offset + 1),
+    };
+    p->txn_first_offset = -1;
+    return marker->type == CONTROL_ABORT;
+}
+
+int64_t producers_first_unstable(struct producers *ps, int64_t high_watermark)
+{
+    size_t keep = 0;
+    for (size_t i = 0; i < ps->txns.count; i++) {
+        struct producer_txn txn = ps->txns.items[i];
+        if (txn.last_offset < 0 || txn.last_offset >= high_watermark)
+            ps->txns.items[keep++] = txn;
+    }
+    ps->txns.count = keep;
+    return keep > 0 ? ps->txns.items[0].first_offset : INT64_MAX;
 }
 
 void producers_expire(struct producers *ps, int64_t now_ms, int64_t expiration_ms)
@@ -207,7 +266,9 @@ static void entry_decode(struct producers *ps, const uint8_t *at)
     p->epoch = (int16_t)wire_load(at + 8, 2);
     p->last_used_ms = (int64_t)wire_load(at + 26, 8);
     p->coordinator_epoch = (int32_t)wire_load(at + 34, 4);
-    p->txn_first_offset = (int64_t)wire_load(at + 38, 8);
+    int64_t txn_first_offset = (int64_t)wire_load(at + 38, 8);
+    if (txn_first_offset >= 0 && p->txn_first_offset < 0)
+        begin_txn(ps, p, txn_first_offset);
     p->batches_count = 0;
 
     int32_t last_sequence = (int32_t)wire_load(at + 10, 4);

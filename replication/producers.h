@@ -15,6 +15,7 @@
 #include "proto/records.h"
 #include "replication/fs.h"
 #include "replication/log.h"
+#include "replication/txn_index.h"
 
 #define PRODUCER_BATCHES 5
 
@@ -36,9 +37,17 @@ struct producer {
     struct producer_batch batches[PRODUCER_BATCHES]; /* oldest first */
 };
 
+/* A transaction that is open, or whose marker is not below the high watermark yet. */
+struct producer_txn {
+    int64_t producer_id;
+    int64_t first_offset;
+    int64_t last_offset; /* of its marker, -1: open */
+};
+
 /* A zeroed struct producers is valid and empty. */
 struct producers {
-    struct map by_id; /* int64_t -> struct producer */
+    struct map by_id;              /* int64_t -> struct producer */
+    VEC(struct producer_txn) txns; /* by first offset */
 };
 
 void producers_deinit(struct producers *ps); /* also empties it */
@@ -47,8 +56,19 @@ void producers_deinit(struct producers *ps); /* also empties it */
 enum log_producer_check producers_check(const struct producers *ps,
                                         const struct batch_header *batch, enum error_code *err,
                                         int64_t *base_offset, int64_t *append_time_ms);
-/* A batch was appended (or found in the log). Batches without producer id change nothing. */
+/* A batch was appended (or found in the log). Batches without producer id change nothing; of
+ * control batches only the epoch counts here. */
 void producers_update(struct producers *ps, const struct batch_header *batch, int64_t now_ms);
+/* The same for a batch with a transaction's marker. true when it aborted what was open: *aborted is
+ * the entry for the segment's transaction index. */
+bool producers_end_txn(struct producers *ps, const struct batch_header *batch,
+                       const struct control_record *marker, int64_t now_ms,
+                       struct aborted_txn *aborted);
+/* First offset of the oldest transaction that is not decided below high_watermark; INT64_MAX if
+ * there is none. Forgets those that are. */
+int64_t producers_first_unstable(struct producers *ps, int64_t high_watermark);
+/* Of the open transactions alone. */
+int64_t producers_first_open(const struct producers *ps);
 /* Forget ids that were not used for expiration_ms and have no open transaction. */
 void producers_expire(struct producers *ps, int64_t now_ms, int64_t expiration_ms);
 

@@ -145,6 +145,7 @@ static int rebuild_segment(struct log *log, struct segment *seg, int64_t crc_fro
     struct batch_header h;
     int64_t position = 0, file_size = seg->size;
     uint8_t *chunk = mem_alloc(CHUNK_SIZE);
+    log->txns_from = MIN(log->txns_from, seg->base_offset);
     int err = index_reset(&seg->offsets);
     if (err == 0)
         err = index_reset(&seg->times);
@@ -184,6 +185,8 @@ static int load_segment(struct log *log, struct segment *seg, bool *damaged)
         err = -EBADMSG;
     if (err == 0)
         err = segment_load_tail(seg);
+    if (err == 0)
+        err = txn_index_load(&seg->txns, seg->base_offset, seg->end_offset);
     if (err == -ENOENT || err == -EBADMSG) {
         LOG_WARN("rebuilding indexes", "segment=%s", seg->path);
         seg->size = file_size;
@@ -291,20 +294,21 @@ static enum error_code recover_segments(struct log *log, bool clean, int64_t rec
 /* --- State that follows from the log --- */
 
 int log_each_header(struct log *log, int64_t from,
-                    int (*each)(void *arg, const struct batch_header *h), void *arg)
+                    int (*each)(void *arg, const struct log_found *found), void *arg)
 {
-    struct batch_header h;
+    struct log_found at = {0};
     for (size_t i = log_segment_floor(log, from); i < log->segments.count; i++) {
-        struct segment *seg = log->segments.items[i];
-        int64_t position;
-        int found = segment_find(seg, from, &position, &h);
+        at.segment = log->segments.items[i];
+        int found = segment_find(at.segment, from, &at.position, &at.header);
         while (found > 0) {
-            int err = each(arg, &h);
+            int err = each(arg, &at);
             if (err != 0)
                 return err;
-            position += batch_size(&h);
-            found = segment_header_at(seg, position, &h);
+            at.position += batch_size(&at.header);
+            found = segment_header_at(at.segment, at.position, &at.header);
         }
+        if (i + 1 < log->segments.count)
+            segment_close_file(at.segment);
         if (found < 0)
             return found;
     }
@@ -313,41 +317,64 @@ int log_each_header(struct log *log, int64_t from,
 
 struct replay {
     struct log *log;
+    int64_t txns_from;
     int64_t now_ms;
+    struct buffer batch;
 };
 
-static int replay_producer(void *arg, const struct batch_header *h)
+static int replay_producer(void *arg, const struct log_found *found)
 {
     struct replay *replay = arg;
-    producers_update(&replay->log->producers, h, replay->now_ms);
+    const struct batch_header *h = &found->header;
+    struct slice batch = SLICE_NULL;
+    if (batch_is_control(h)) {
+        int err = log_load_batch(replay->log, found, &replay->batch);
+        if (err != 0)
+            return err;
+        batch = buffer_slice(&replay->batch);
+    }
+    struct segment *seg = h->base_offset >= replay->txns_from ? found->segment : NULL;
+    int err = log_note_producer(replay->log, seg, h, batch, replay->now_ms);
+    return err == -ENOSPC ? 0 : err;
+}
+
+static int replay_epoch(void *arg, const struct log_found *found)
+{
+    note_epoch(arg, &found->header);
     return 0;
 }
 
-static int replay_epoch(void *arg, const struct batch_header *h)
+/* Read what is known below `upto`; returns where the headers have to be read from. */
+static int64_t load_snapshot(struct log *log, int64_t upto)
 {
-    note_epoch(arg, h);
-    return 0;
-}
-
-int log_rebuild_producers(struct log *log, int64_t now_ms)
-{
-    int64_t from = log->start_offset;
-    struct replay replay = {log, now_ms};
-    log_remove_snapshots(log, log_end_offset(log) + 1, INT64_MAX);
+    log_remove_snapshots(log, upto + 1, INT64_MAX);
     producers_deinit(&log->producers);
     while (log->snapshots.count > 0) {
         char path[FS_PATH_MAX];
         int64_t offset = log->snapshots.items[log->snapshots.count - 1];
         log_snapshot_path(log, offset, path);
-        int err = producers_load(&log->producers, log->fs, path);
-        if (err == 0) {
-            from = MAX(from, offset);
-            break;
-        }
+        if (producers_load(&log->producers, log->fs, path) == 0)
+            return offset;
         LOG_WARN("dropping unusable producer snapshot", "path=%s", path);
         log_remove_snapshots(log, offset, offset + 1);
     }
-    return log_each_header(log, from, replay_producer, &replay);
+    return 0;
+}
+
+int log_rebuild_producers(struct log *log, int64_t txns_from, int64_t now_ms)
+{
+    int64_t end = log_end_offset(log);
+    int64_t from = load_snapshot(log, MIN(end, txns_from));
+    for (size_t i = log_segment_floor(log, txns_from); i < log->segments.count; i++) {
+        int err =
+            txns_from < end ? txn_index_truncate(&log->segments.items[i]->txns, txns_from) : 0;
+        if (err != 0)
+            return err;
+    }
+    struct replay replay = {.log = log, .txns_from = txns_from, .now_ms = now_ms};
+    int err = log_each_header(log, MAX(from, log->start_offset), replay_producer, &replay);
+    buffer_deinit(&replay.batch);
+    return err;
 }
 
 static int load_epochs(struct log *log, bool *lost)
@@ -393,7 +420,7 @@ static enum error_code finish_open(struct log *log, bool clean, bool epochs_lost
     if (err == 0)
         err = settle_epochs(log, clean, epochs_lost);
     if (err == 0)
-        err = log_rebuild_producers(log, now_ms);
+        err = log_rebuild_producers(log, log->txns_from, now_ms);
     if (err != 0)
         return log_disk_error(log, "recover", err);
     log->flushed_end_offset = log_end_offset(log);
@@ -441,6 +468,7 @@ enum error_code log_open(const char *dir, const struct fs *fs, const struct log_
     log->dir = mem_strdup(dir);
     log->topic_id = topic_id;
     log->config = *config;
+    log->txns_from = INT64_MAX;
     log_path(log, LOG_EPOCHS_FILE, path);
     epochs_init(&log->epochs, fs, path);
     enum error_code err = open_folder(log, clean, recovery_point, now_ms);

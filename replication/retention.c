@@ -88,18 +88,15 @@ int log_apply_retention(struct log *log, int64_t now_ms, int64_t end_offset_max)
 
 void log_remove_deleted(struct log *log, int64_t now_ms)
 {
-    static const char *const suffixes[] = {".log.deleted", ".index.deleted", ".timeindex.deleted"};
     for (size_t i = 0; i < log->deleted.count;) {
         struct log_deleted *deleted = &log->deleted.items[i];
         if (deleted->remove_at_ms > now_ms) {
             i++;
             continue;
         }
-        for (size_t k = 0; k < ARRAY_COUNT(suffixes); k++) {
-            char path[FS_PATH_MAX];
-            segment_path(deleted->segment, suffixes[k], path);
-            (void)log->fs->remove(log->fs->arg, path); /* else the next start removes it */
-        }
+        if (segment_remove_deleted(deleted->segment) != 0)
+            LOG_WARN("could not remove a deleted segment", "segment=%s next=\"at the next start\"",
+                     deleted->segment->path);
         segment_unref(deleted->segment);
         vec_remove(&log->deleted, i);
     }

@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char *const suffixes[] = {".log", ".index", ".timeindex"};
+static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
 
 struct segment *segment_new(const struct fs *fs, const char *folder, int64_t base_offset)
 {
@@ -25,6 +25,8 @@ struct segment *segment_new(const struct fs *fs, const char *folder, int64_t bas
     index_init(&seg->offsets, fs, path, INDEX_OFFSET_KEY_SIZE);
     segment_path(seg, ".timeindex", path);
     index_init(&seg->times, fs, path, INDEX_TIME_KEY_SIZE);
+    segment_path(seg, ".txnindex", path);
+    txn_index_init(&seg->txns, fs, path);
     return seg;
 }
 
@@ -42,6 +44,7 @@ void segment_unref(void *owner)
         seg->fs->close(seg->fs->arg, seg->file);
     index_deinit(&seg->offsets);
     index_deinit(&seg->times);
+    txn_index_deinit(&seg->txns);
     free(seg->path);
     free(seg);
 }
@@ -229,6 +232,8 @@ int segment_cut(struct segment *seg, int64_t size)
     err = segment_load_tail(seg); /* the end offset, for the time index */
     if (err == 0)
         err = index_truncate(&seg->times, seg->end_offset - seg->base_offset);
+    if (err == 0)
+        err = txn_index_truncate(&seg->txns, seg->end_offset);
     return err != 0 ? err : segment_load_tail(seg);
 }
 
@@ -239,6 +244,8 @@ int segment_store_indexes(struct segment *seg)
         err = index_store(&seg->offsets);
     if (err == 0)
         err = index_store(&seg->times);
+    if (err == 0)
+        err = txn_index_store(&seg->txns);
     return err;
 }
 
@@ -249,6 +256,8 @@ int segment_sync(struct segment *seg)
         err = index_sync(&seg->offsets);
         if (err == 0)
             err = index_sync(&seg->times);
+        if (err == 0)
+            err = txn_index_sync(&seg->txns);
     }
     if (err == 0 && !atomic_load(&seg->named)) {
         char folder[FS_PATH_MAX];
@@ -274,15 +283,26 @@ int segment_rename_deleted(struct segment *seg)
     return err;
 }
 
-int segment_remove(struct segment *seg)
+static int remove_files(struct segment *seg, const char *ending)
 {
     int err = 0;
     for (size_t i = 0; i < ARRAY_COUNT(suffixes); i++) {
-        char path[FS_PATH_MAX];
+        char path[FS_PATH_MAX], full[FS_PATH_MAX + 16];
         segment_path(seg, suffixes[i], path);
-        int rc = seg->fs->remove(seg->fs->arg, path);
+        snprintf(full, sizeof(full), "%s%s", path, ending);
+        int rc = seg->fs->remove(seg->fs->arg, full);
         if (rc != 0 && rc != -ENOENT && err == 0)
             err = rc;
     }
     return err;
+}
+
+int segment_remove(struct segment *seg)
+{
+    return remove_files(seg, "");
+}
+
+int segment_remove_deleted(struct segment *seg)
+{
+    return remove_files(seg, ".deleted");
 }

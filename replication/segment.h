@@ -1,5 +1,5 @@
 /*
- * One segment of a log: <base>.log, its two indexes, and what is known about its content.
+ * One segment of a log: <base>.log, its three indexes, and what is known about its content.
  *
  * Counted: the log holds one reference, every range being sent and every flush under way another.
  * The last one closes the file, on whatever thread that is; everything else happens under the log's
@@ -13,6 +13,7 @@
 #include "proto/records.h"
 #include "replication/fs.h"
 #include "replication/index.h"
+#include "replication/txn_index.h"
 
 struct segment {
     const struct fs *fs;   /* constant */
@@ -32,6 +33,7 @@ struct segment {
     atomic_bool sealed; /* not the last one any more: a flush takes its indexes, too */
     struct index offsets;
     struct index times;
+    struct txn_index txns;
 };
 
 /* The segment's struct alone; no file is touched. Owned: one reference. */
@@ -76,3 +78,5 @@ int segment_sync(struct segment *seg) MUST_CHECK;
 int segment_rename_deleted(struct segment *seg) MUST_CHECK;
 /* Remove the files now, the log file first. */
 int segment_remove(struct segment *seg) MUST_CHECK;
+/* Remove the files that segment_rename_deleted() left. */
+int segment_remove_deleted(struct segment *seg) MUST_CHECK;
