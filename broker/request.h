@@ -61,15 +61,15 @@ struct request {
 
 /* A handler gets its typed messages:  HANDLER(produce) { … req, in, out … } */
 #define HANDLER(name)                                                                              \
-    static void handle(struct request *req, const struct name##_request *in,                       \
-                       struct name##_response *out);                                               \
+    static void name##_handle(struct request *req, const struct name##_request *in,                \
+                              struct name##_response *out);                                        \
     void handle_##name(struct request *req)                                                        \
     {                                                                                              \
-        handle(req, req->in, req->out);                                                            \
+        name##_handle(req, req->in, req->out);                                                     \
     }                                                                                              \
-    static void handle(struct request *req __attribute__((unused)),                                \
-                       const struct name##_request *in __attribute__((unused)),                    \
-                       struct name##_response *out __attribute__((unused)))
+    static void name##_handle(struct request *req __attribute__((unused)),                         \
+                              const struct name##_request *in __attribute__((unused)),             \
+                              struct name##_response *out __attribute__((unused)))
 
 /* Encode `out` and send it when everything before it on the connection was sent. */
 void request_reply(struct request *req) ON(NET);

@@ -268,6 +268,29 @@ void replicas_each(struct replicas *rs, void (*each)(void *arg, struct replica *
     free(all);
 }
 
+int replicas_dirs_count(const struct replicas *rs)
+{
+    return rs->dirs_count;
+}
+
+const char *replicas_dir_path(const struct replicas *rs, int dir)
+{
+    return rs->dirs[dir].path;
+}
+
+bool replicas_dir_failed(struct replicas *rs, int dir)
+{
+    mutex_lock(&rs->lock);
+    bool failed = rs->dirs[dir].failed;
+    mutex_unlock(&rs->lock);
+    return failed;
+}
+
+int replica_dir(const struct replica *r)
+{
+    return ENTRY(r)->log_dir;
+}
+
 /* --- From the metadata --- */
 
 static int dir_choose(const struct replicas *rs)

@@ -72,6 +72,13 @@ struct replica *replicas_find(struct replicas *rs, struct uuid topic_id, int32_t
 void replica_unref(struct replica *r);
 void replicas_each(struct replicas *rs, void (*each)(void *arg, struct replica *r), void *arg);
 
+/* The log folders, as configured. */
+int replicas_dirs_count(const struct replicas *rs);
+const char *replicas_dir_path(const struct replicas *rs, int dir);
+bool replicas_dir_failed(struct replicas *rs, int dir);
+/* Which of them a replica lies in. */
+int replica_dir(const struct replica *r);
+
 /* The calls of partition.h with lock, clock, effects (wake-ups, flush, proposal) handled. Any
  * thread. */
 enum error_code replica_append(struct replicas *rs, struct replica *r, uint8_t *batch, size_t size,
