@@ -8,6 +8,8 @@
 
 /* A command that changed nothing visible for so long is proposed again: it may have been lost. */
 #define REPEAT_MS 1000
+/* How often a broker that is not connected is asked whether it is still there. */
+#define PROBE_MS 200
 /* Elections in one command, so that one log entry stays small. */
 #define REBALANCE_MAX 1000
 
@@ -20,6 +22,7 @@ struct session {
     int64_t fenced_index;       /* the image in which we saw it fenced first; -1: it is not */
     enum command_kind proposed; /* last, and when; 0: nothing is under way */
     int64_t proposed_ms;
+    int64_t probed_ms; /* last, by a tick */
 };
 
 struct controller {
@@ -61,6 +64,11 @@ static struct session *session_find(struct controller *c, int32_t node_id)
     return NULL;
 }
 
+static bool connected(const struct session *s)
+{
+    return s->connection != 0 && !s->lost;
+}
+
 /* A new one is about the incarnation that the image has. */
 static struct session *session_get(struct controller *c, const struct image *img, int32_t node_id,
                                    int64_t now_ms)
@@ -72,7 +80,8 @@ static struct session *session_get(struct controller *c, const struct image *img
     struct session fresh = {.node_id = node_id,
                             .incarnation = b != NULL ? b->incarnation : UUID_ZERO,
                             .heard_ms = now_ms,
-                            .fenced_index = -1};
+                            .fenced_index = -1,
+                            .probed_ms = now_ms - PROBE_MS};
     vec_push(&c->sessions, fresh);
     return &c->sessions.items[c->sessions.count - 1];
 }
@@ -134,8 +143,7 @@ static bool incumbent_dead(const struct controller *c, const struct session *s,
         return true;
     if (!uuid_equal(s->incarnation, b->incarnation))
         return true; /* judged before: its successor is on its way */
-    bool connected = s->connection != 0 && !s->lost;
-    return !connected && (b->fenced || same_endpoints(b, r));
+    return !connected(s) && (b->fenced || same_endpoints(b, r));
 }
 
 static void hello_of_new(struct controller *c, const struct image_broker *b, struct session *s,
@@ -232,7 +240,7 @@ void controller_connect_refused(struct controller *c, const struct image *img, i
     struct session *s = session_find(c, node_id);
     const struct image_broker *b = image_find_broker(img, node_id);
     /* It may have said hello on another connection meanwhile, or be another process by now. */
-    if (s == NULL || b == NULL || !s->lost || !uuid_equal(s->incarnation, b->incarnation))
+    if (s == NULL || b == NULL || connected(s) || !uuid_equal(s->incarnation, b->incarnation))
         return;
     /* No hello can make it look alive again; the tick repeats what gets lost. */
     s->heard_ms = now_ms - c->options.session_timeout_ms;
@@ -260,6 +268,17 @@ static void drop_forgotten(struct controller *c, const struct image *img, int64_
             now_ms - s->heard_ms > c->options.session_timeout_ms * 10)
             vec_remove(&c->sessions, i);
     }
+}
+
+/* One answer to a probe is not enough: a dying process may still have accepted it. And a controller
+ * that begins has no connection yet whose loss would tell it that its predecessor's node is dead,
+ * so it asks all. */
+static void probe(struct session *s, int64_t now_ms, struct controller_effects *fx)
+{
+    if (connected(s) || now_ms - s->probed_ms < PROBE_MS)
+        return;
+    s->probed_ms = now_ms;
+    vec_push(&fx->probes, s->node_id);
 }
 
 static bool can_return(const struct image *img, const struct image_partition *p)
@@ -292,7 +311,10 @@ void controller_tick(struct controller *c, const struct image *img, int64_t now_
     forgive_pause(c, now_ms);
     FOR_EACH (b, img->brokers, img->brokers_count) {
         struct session *s = session_get(c, img, (*b)->node_id, now_ms);
-        if (!(*b)->fenced && now_ms - s->heard_ms >= c->options.session_timeout_ms)
+        if ((*b)->fenced)
+            continue;
+        probe(s, now_ms, fx);
+        if (now_ms - s->heard_ms >= c->options.session_timeout_ms)
             propose_fence(s, *b, now_ms, fx);
     }
     drop_forgotten(c, img, now_ms);

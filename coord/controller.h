@@ -7,7 +7,7 @@
  *   hello of a new incarnation      -> REGISTER_BROKER, once the old one is dead (and fenced)
  *   hello, fenced and caught up     -> UNFENCE_BROKER
  *   hello that wants to leave       -> SHUTDOWN_BROKER
- *   connection lost                 -> effects.probes: connect again;
+ *   connection lost, or none yet    -> effects.probes: connect again;
  *                                      controller_connect_refused() -> FENCE_BROKER
  *   no hello for a session timeout  -> FENCE_BROKER
  *

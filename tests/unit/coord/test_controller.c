@@ -228,6 +228,27 @@ static void a_new_controller_waits_a_session_timeout(void **state)
     bench_deinit(&b);
 }
 
+static void a_new_controller_asks_all_and_fences_at_once_who_refuses(void **state)
+{
+    (void)state;
+    struct bench b;
+    bench_init(&b);
+    join(&b, 1, 1, 11);
+    join(&b, 2, 1, 12);
+    controller_activate(b.c, kit_image(&b.k), b.now_ms);
+    hello(&b, 2, 1, 22);
+    tick(&b, 100);
+    assert_int_equal(b.probes.count, 1); /* who has come needs no question */
+    assert_int_equal(b.probes.items[0], 1);
+    tick(&b, 200);
+    assert_int_equal(b.probes.count, 2); /* no answer, no end of asking */
+    refuse_connect(&b, 1);
+    refuse_connect(&b, 2);
+    assert_true(fenced(&b, 1));
+    assert_false(fenced(&b, 2));
+    bench_deinit(&b);
+}
+
 static void its_own_pause_is_not_held_against_brokers(void **state)
 {
     (void)state;
@@ -310,6 +331,7 @@ int main(void)
         cmocka_unit_test(a_restarted_process_takes_over_at_once),
         cmocka_unit_test(all_brokers_restarted_together_need_no_timeout),
         cmocka_unit_test(a_new_controller_waits_a_session_timeout),
+        cmocka_unit_test(a_new_controller_asks_all_and_fences_at_once_who_refuses),
         cmocka_unit_test(its_own_pause_is_not_held_against_brokers),
         cmocka_unit_test(a_broker_that_wants_to_leave_may_go_when_its_work_is_elsewhere),
         cmocka_unit_test(commands_under_way_are_not_proposed_again),
