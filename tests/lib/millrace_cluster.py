@@ -1,0 +1,189 @@
+"""A Millrace cluster of a test: deploy/cluster as a user runs it, and looks at what it serves."""
+import os
+import pathlib
+import re
+import subprocess
+import time
+
+from ports import port_block
+from raw import api, groups
+from raw.wire import Closed, Connection
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SCRIPT = str(ROOT / "deploy" / "cluster")
+SLOWER = int(os.environ.get("MILLRACE_TEST_SLOWER", "1"))  # waits, times this (sanitizers)
+BROKEN = re.compile(r"Sanitizer:|runtime error:|broken invariant")
+
+
+def until(attempt, timeout_s=20, what="the expected state"):
+    """Call `attempt` until it answers something true; the answer. A node that does not answer is
+    asked again."""
+    deadline = time.monotonic() + timeout_s * SLOWER
+    while True:
+        try:
+            answer = attempt()
+        except (OSError, Closed):
+            answer = None
+        if answer:
+            return answer
+        assert time.monotonic() < deadline, f"{what} did not come within {timeout_s * SLOWER} s"
+        time.sleep(0.02)
+
+
+class ScriptFailed(Exception):
+    """deploy/cluster ended with an error; the text is what it said."""
+
+
+class Cluster:
+    def __init__(self, folder, **settings):
+        self.dir = pathlib.Path(folder)
+        self.port = port_block()
+        self.settings = {key.replace("_", "."): value for key, value in settings.items()}
+        self.wanted_down = set()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.down()
+
+    def run(self, *words, timeout_s=120):
+        """What a command of the script prints."""
+        sets = [w for k, v in self.settings.items() for w in ("--set", f"{k}={v}")]
+        done = subprocess.run(
+            [SCRIPT, "--dir", str(self.dir), "--port", str(self.port), *sets, *map(str, words)],
+            capture_output=True, text=True, timeout=timeout_s * SLOWER, check=False)
+        if done.returncode:
+            raise ScriptFailed(done.stdout + done.stderr)
+        return done.stdout.strip()
+
+    # ---- nodes
+
+    def up(self, count=3):
+        self.run("up", count)
+        return self
+
+    def kill(self, node):
+        self.wanted_down.add(node)
+        self.run("kill", node)
+
+    def stop(self, node):
+        self.wanted_down.add(node)
+        self.run("stop", node)
+
+    def start(self, node):
+        self.run("start", node)
+        self.wanted_down.discard(node)
+
+    def pause(self, node):
+        self.run("pause", node)
+
+    def resume(self, node):
+        self.run("resume", node)
+
+    def down(self):
+        """Ends all that runs, whatever happened before."""
+        try:
+            self.run("--timeout", 15 * SLOWER, "down")
+        except (ScriptFailed, subprocess.TimeoutExpired):
+            self.run("--timeout", 5, "down")
+
+    def ids(self):
+        return sorted(int(p.name.removeprefix("node-")) for p in self.dir.glob("node-*"))
+
+    def pid(self, node):
+        try:
+            return int(self.run("pid", node))
+        except ScriptFailed:
+            return None
+
+    def log(self, node):
+        return (self.dir / f"node-{node}" / "log").read_text(errors="replace")
+
+    def data(self, node):
+        return self.dir / f"node-{node}" / "data"
+
+    def faults(self):
+        """What must not be: nodes that ended unasked, lines of sanitizers and broken checks."""
+        out = [f"node {n} ended" for n in self.ids()
+               if n not in self.wanted_down and not self.pid(n)]
+        for node in self.ids():
+            found = BROKEN.search(self.log(node))
+            if found:
+                out.append(f"node {node} said: {self.log(node)[found.start() - 200:][:3000]}")
+        return out
+
+    # ---- what it serves
+
+    def address(self, node):
+        return f"127.0.0.1:{self.port + node - 1}"
+
+    def bootstrap(self):
+        return ",".join(self.address(node) for node in self.ids())
+
+    def connect(self, node, **fields):
+        return Connection(self.address(node), **fields)
+
+    def metadata(self, node, topics=None, version=9):
+        with self.connect(node, timeout_s=5) as conn:
+            return api.metadata(conn, topics, version)
+
+    def live(self):
+        return [n for n in self.ids() if n not in self.wanted_down]
+
+    def seen_by(self, node, topic):
+        """The topic's partitions by number as this node tells them; {} when it does not know."""
+        return self.metadata(node, [topic]).topics[0].partitions
+
+    def partition(self, topic, partition=0, node=None):
+        """One partition with a live leader, as `node` (else the first live one) sees it."""
+        def look():
+            p = self.seen_by(node or self.live()[0], topic).get(partition)
+            return p if p and p.error == 0 and p.leader >= 0 else None
+        return until(look, what=f"{topic}-{partition} with a leader")
+
+    def leader(self, topic, partition=0):
+        return self.partition(topic, partition).leader
+
+    def await_leader(self, topic, partition=0, node=None, other_than=None, timeout_s=20):
+        def look():
+            p = self.seen_by(node or self.live()[0], topic).get(partition)
+            return p if p and p.error == 0 and p.leader not in (-1, other_than) else None
+        return until(look, timeout_s, f"a leader of {topic}-{partition}").leader
+
+    def await_isr(self, topic, size, timeout_s=30):
+        """Until every partition has this many in sync, and a leader, seen by every live node."""
+        for node in self.live():
+            until(lambda: self._has_isr(node, topic, size), timeout_s,
+                  f"{topic} with an ISR of {size} in the eyes of node {node}")
+
+    def _has_isr(self, node, topic, size):
+        found = self.seen_by(node, topic)
+        return found and all(p.error == 0 and p.leader >= 0 and len(p.isr) == size
+                             for p in found.values())
+
+    def controller(self):
+        """The active controller: a live one that agrees that it is."""
+        def look():
+            named = self.metadata(self.live()[0], []).controller
+            if named not in self.live():
+                return None
+            return named if self.metadata(named, []).controller == named else None
+        return until(look, what="an active controller")
+
+    def coordinator(self, group):
+        def look():
+            with self.connect(self.live()[0], timeout_s=5) as conn:
+                found = groups.find_coordinator(conn, group)
+            return found if found.error == 0 and found.node in self.live() else None
+        return until(look, what=f"a coordinator of {group}").node
+
+    def create_topic(self, name, partitions=1, replicas=3, **configs):
+        """Create it, and wait until every node has its leaders with full ISRs."""
+        configs = {key.replace("_", "."): value for key, value in configs.items()}
+        spec = api.topic_spec(name, partitions, replicas, configs=configs)
+        with self.connect(self.live()[0]) as conn:
+            answer = api.create_topics(conn, [spec])[name]
+        assert answer.error == 0, f"CreateTopics {name}: {answer.error} {answer.message}"
+        self.await_isr(name, replicas)
+        return name
