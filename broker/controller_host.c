@@ -22,6 +22,7 @@ struct controller_host {
     struct mutex lock;
     struct controller *controller; /* guarded by lock */
     bool active;                   /* guarded by lock */
+    bool stopped;                  /* guarded by lock */
 };
 
 struct probe {
@@ -123,10 +124,11 @@ void controller_host_status(struct node *node, const struct quorum_status *statu
     struct controller_host *h = node->controller;
     struct image *img = quorum_image(node->quorum);
     mutex_lock(&h->lock);
-    bool activate = status->leader && img != NULL && !h->active;
+    bool leads = status->leader && img != NULL && !h->stopped;
+    bool activate = leads && !h->active;
     if (activate)
         controller_activate(h->controller, img, clock_monotonic_ms());
-    h->active = status->leader && img != NULL;
+    h->active = leads;
     mutex_unlock(&h->lock);
     image_unref(img);
     if (activate)
@@ -204,5 +206,6 @@ void controller_host_stop(struct node *node)
     net_call_wait(h->thread, tick_stop, h);
     mutex_lock(&h->lock);
     h->active = false;
+    h->stopped = true;
     mutex_unlock(&h->lock);
 }

@@ -19,6 +19,8 @@
 #define KEY_BROKER_HELLO    20001
 #define RETRY_MS            50
 #define FORWARD_TIMEOUT_MS  2000
+#define SHUTDOWN_LOOK_MS    100
+#define SHUTDOWN_SILENCE_MS 2000 /* no controller answers: there is nobody to hand over to */
 
 struct link {
     struct node *node;
@@ -32,6 +34,7 @@ struct link {
     int64_t hello_sent_ms;
     bool want_shutdown;
     sem_t shutdown_done;
+    _Atomic int64_t answered_ms; /* when a controller last answered a hello */
     bool stopped;
 };
 
@@ -95,7 +98,13 @@ static void hello_answered(void *arg, int err, const void *response)
     struct link *l = arg;
     const struct broker_hello_response *r = response;
     l->hello_out = false;
+    if (err == -ECANCELED) {
+        hello_after(l, 0); /* another leader is known by now */
+        return;
+    }
     int64_t next_ms = RETRY_MS;
+    if (err == 0)
+        atomic_store(&l->answered_ms, clock_monotonic_ms());
     if (err == 0 && r->error_code == ERR_NONE) {
         hello_accepted(l, r);
         /* Soon again while the controller is still bringing us in. */
@@ -132,11 +141,12 @@ static void hello(struct link *l)
 {
     if (l->stopped)
         return;
+    bool known = point_to_leader(l); /* cancels what is out to a former leader */
     if (l->hello_out) {
         l->hello_again = true;
         return;
     }
-    if (!point_to_leader(l)) {
+    if (!known) {
         hello_after(l, RETRY_MS);
         return;
     }
@@ -270,16 +280,25 @@ static void shutdown_run(void *arg)
 
 void link_controlled_shutdown(struct link *l, int64_t timeout_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += timeout_ms / 1000;
+    int64_t began_ms = clock_monotonic_ms();
     net_call(l->thread, shutdown_run, l);
-    while (sem_timedwait(&l->shutdown_done, &until) != 0)
-        if (errno != EINTR) {
-            LOG_WARN("the controller did not answer in time, leaving anyway", "timeout_ms=%ld",
-                     (long)timeout_ms);
+    for (;;) {
+        struct timespec until;
+        clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_nsec += SHUTDOWN_LOOK_MS * 1000000;
+        until.tv_sec += until.tv_nsec / 1000000000;
+        until.tv_nsec %= 1000000000;
+        if (sem_timedwait(&l->shutdown_done, &until) == 0)
+            return;
+        int64_t now_ms = clock_monotonic_ms();
+        int64_t heard_ms = MAX(atomic_load(&l->answered_ms), began_ms);
+        if (now_ms - began_ms >= timeout_ms || now_ms - heard_ms >= SHUTDOWN_SILENCE_MS) {
+            LOG_WARN("could not hand leaderships over in time, leaving anyway",
+                     "waited_ms=%ld silence_ms=%ld", (long)(now_ms - began_ms),
+                     (long)(now_ms - heard_ms));
             return;
         }
+    }
 }
 
 static void stop_run(void *arg)

@@ -21,7 +21,7 @@
 #define LOG_DIRS_MAX        32
 #define VOTERS_MAX          16
 #define UNFENCED_POLL_US    2000
-#define SHUTDOWN_TIMEOUT_MS 10000
+#define SHUTDOWN_TIMEOUT_MS 5000
 
 bool node_has_lease(const struct node *n)
 {

@@ -88,7 +88,8 @@ static void hand_over(const struct listener *l, int fd)
 
 void server_adopt(struct node *node, int fd)
 {
-    if (node->server == NULL || atomic_load(&node->stopping)) {
+    /* The quorum listens before the other parts are there. */
+    if (!atomic_load(&node->up) || atomic_load(&node->stopping)) {
         close(fd);
         return;
     }

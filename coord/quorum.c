@@ -13,6 +13,8 @@
 #include "proto/base/logging.h"
 #include "proto/base/rng.h"
 
+#define TRANSFER_MS_MAX 1000 /* a node that stops waits so long for another Raft leader */
+
 /* --- The turn --- */
 
 static bool status_equal(const struct quorum_status *a, const struct quorum_status *b)
@@ -102,6 +104,10 @@ void quorum_turn(struct quorum *q)
             form_cluster(q);
     }
     submit_turn(q);
+    /* libraft forgets a transfer when it steps down meanwhile: nobody would tell us. */
+    if (q->transferring &&
+        (raft_state(&q->raft) != RAFT_LEADER || clock_monotonic_ms() >= q->transfer_deadline_ms))
+        q->close_wanted = true;
     if (q->close_wanted && !q->snapshot.working)
         close_now(q);
 }
@@ -163,6 +169,7 @@ static void close_now(struct quorum *q)
 static void transferred(struct raft_transfer *req)
 {
     struct quorum *q = CONTAINER_OF(req, struct quorum, transfer);
+    q->transferring = false;
     q->close_wanted = true;
 }
 
@@ -171,8 +178,11 @@ static void stop_arrived(struct inbox_message *message)
     struct quorum *q = CONTAINER_OF(message, struct quorum, stop_message);
     q->stopping = true;
     if (!q->abrupt && q->raft_running && raft_state(&q->raft) == RAFT_LEADER &&
-        raft_transfer(&q->raft, &q->transfer, 0, transferred) == 0)
+        raft_transfer(&q->raft, &q->transfer, 0, transferred) == 0) {
+        q->transferring = true;
+        q->transfer_deadline_ms = clock_monotonic_ms() + TRANSFER_MS_MAX;
         return;
+    }
     q->close_wanted = true;
 }
 

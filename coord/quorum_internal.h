@@ -182,6 +182,7 @@ struct quorum {
     struct inbox_message stop_message;
     bool stopping, abrupt, transferring, close_wanted, closing;
     struct raft_transfer transfer;
+    int64_t transfer_deadline_ms;
 };
 
 static inline raft_id raft_id_of(int32_t node_id, uint32_t generation)
