@@ -60,6 +60,12 @@ static struct client *client_of(struct node *node, struct barrier_thread *t,
     return peer->client;
 }
 
+struct client *barrier_client(struct request *req, const struct image_broker *b)
+{
+    struct node *node = req->node;
+    return client_of(node, &node->barrier->threads[req->thread->index], req->thread, b);
+}
+
 static void one_done(struct waiting *w)
 {
     if (--w->open > 0)

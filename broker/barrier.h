@@ -8,9 +8,13 @@
 
 struct node;
 struct barrier;
+struct client;
 
 int barrier_start(struct node *node) MUST_CHECK;
 void barrier_stop(struct node *node);
+
+/* This thread's connection to another broker, for a question of this request; NULL: none can be. */
+struct client *barrier_client(struct request *req, const struct image_broker *b) ON(NET);
 
 /* Call `ready` once all unfenced brokers, this one included, have the newest image of this node in
  * force: their partitions have the roles it gives them. A broker that does not answer holds it up for

@@ -1,7 +1,7 @@
 /*
  * Moving a partition to other replicas (KIP-455).
  *
- *   asked for:  replicas = target + removing      adding = target - old      removing = old - target
+ *   asked for:  replicas = target + removing     adding = target - old     removing = old - target
  *   all of `adding` in sync:  replicas = target, `removing` out of ISR and ELR, a new leader
  *                             epoch, so that whoever was removed cannot count any more
  *   cancelled:  replicas = replicas - adding

@@ -86,8 +86,8 @@ enum error_code replica_append(struct replicas *rs, struct replica *r, uint8_t *
                                struct partition_append_result *out) MUST_CHECK;
 enum error_code replica_follower_fetched(struct replicas *rs, struct replica *r,
                                          const struct follower_fetch *fetch) MUST_CHECK;
-/* partition_delete_records(); followers that wait are told at once. *log_start: where the log begins
- * now. */
+/* partition_delete_records(); followers that wait are told at once. *log_start: where the log
+ * begins now. */
 enum error_code replica_delete_records(struct replicas *rs, struct replica *r, int64_t offset,
                                        int64_t *log_start) MUST_CHECK;
 /* *flush_pending: appended bytes are being flushed; callbacks.follower_flushed follows. */

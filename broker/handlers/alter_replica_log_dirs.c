@@ -1,6 +1,6 @@
 /*
- * AlterReplicaLogDirs (KIP-113): a replica to another log folder of this node. Where it lies already
- * is a success; moving between folders is not built, and says so.
+ * AlterReplicaLogDirs (KIP-113): a replica to another log folder of this node. Where it lies
+ * already is a success; moving between folders is not built, and says so.
  */
 #include "broker/node.h"
 #include "broker/request.h"

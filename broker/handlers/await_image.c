@@ -7,6 +7,11 @@ static void caught_up(struct request *req, void *arg)
 {
     (void)arg;
     thread_assert(&NET);
+    struct await_image_response *out = req->out;
+    struct quorum_status status;
+    quorum_status(req->node->quorum, &status);
+    out->applied_index = status.applied_index;
+    out->is_voter = req->node->config.is_controller;
     request_reply(req);
 }
 
