@@ -307,12 +307,15 @@ void conn_flush(struct conn *c)
 static void conn_write(struct conn *c)
 {
     while (evbuffer_get_length(c->output) > 0) {
+        errno = 0;
         int n = evbuffer_write(c->output, c->fd);
         if (n > 0) {
             c->last_active_ms = clock_monotonic_ms();
             continue;
         }
-        if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        /* For a file libevent says 0 when the socket is full, as for a file that ended too
+         * early. */
+        if (errno == EAGAIN || errno == EINTR) {
             event_add(c->writable, NULL);
             return;
         }

@@ -158,6 +158,7 @@ static void advance(struct request *req)
     void (*ready)(struct request *) = req->ready;
     if (ready != NULL) {
         req->ready = NULL;
+        req->settled_any = false; /* of this round; the handler may begin another */
         timer_stop(req);
         ready(req);
     }
@@ -258,7 +259,6 @@ void request_when_any(struct request *req, int64_t timeout_ms, void (*ready)(str
 {
     req->any = true;
     bool now = req->settled_any || timeout_ms <= 0;
-    req->settled_any = false;
     wait_begin(req, timeout_ms, ready);
     if (!now)
         return;

@@ -346,6 +346,8 @@ enum error_code partition_epoch_end(struct partition *p, int32_t asked, int32_t 
     *end_offset = -1;
     if (p->role == PARTITION_NONE)
         return ERR_NOT_LEADER_OR_FOLLOWER;
+    if (asked > p->state.leader_epoch)
+        return ERR_NONE; /* it never was, as far as we know */
     log_epoch_end(p->log, asked, epoch, end_offset);
     return ERR_NONE;
 }

@@ -2,11 +2,10 @@
 #include "broker/barrier.h"
 #include "broker/node.h"
 #include "broker/request.h"
+#include "broker/topic_settings.h"
 #include "coord/command.h"
 #include "coord/metadata.h"
 #include "proto/base/rng.h"
-
-#define CONFIG_SOURCE_TOPIC 1
 
 struct creating {
     int open;
@@ -18,6 +17,22 @@ struct creating_one {
     struct create_topics_response_topic *out;
     struct uuid id;
 };
+
+/* All settings of the new topic, with where each comes from (KIP-525). */
+static void configs_fill(struct request *req, const struct image *img, const struct image_topic *t,
+                         struct create_topics_response_topic *o)
+{
+    struct config_node node = topic_config_node(&req->node->config);
+    o->configs = create_topics_response_topic_config_array(&req->arena, topic_configs_count);
+    o->configs_count = topic_configs_count;
+    for (int i = 0; i < topic_configs_count; i++) {
+        struct topic_config_layer layers[TOPIC_CONFIG_LAYERS_MAX];
+        topic_config_layers(img, t, &topic_configs[i], &node, layers);
+        o->configs[i].name = slice_from_text(topic_configs[i].name);
+        o->configs[i].value = arena_copy(&req->arena, layers[0].value);
+        o->configs[i].config_source = (int8_t)layers[0].source;
+    }
+}
 
 static void finish(struct request *req)
 {
@@ -33,13 +48,7 @@ static void finish(struct request *req)
         o->topic_id = t->id;
         o->num_partitions = t->partitions_count;
         o->replication_factor = (int16_t)t->partitions[0].replicas_count;
-        o->configs = create_topics_response_topic_config_array(&req->arena, t->configs_count);
-        o->configs_count = t->configs_count;
-        for (int k = 0; k < t->configs_count; k++) {
-            o->configs[k].name = arena_copy(&req->arena, t->configs[k].name);
-            o->configs[k].value = arena_copy(&req->arena, t->configs[k].value);
-            o->configs[k].config_source = CONFIG_SOURCE_TOPIC;
-        }
+        configs_fill(req, newest, t, o);
     }
     image_unref(newest);
     request_reply(req);

@@ -205,7 +205,8 @@ def test_c34_duplicate_of_the_last_five_batches_gets_the_original_offset(target,
     for index in (5, 1, 3, 2, 4):
         answer = api.produce(leader, topic, sent[index])
         assert (answer.error, answer.base_offset) == (0, 2 * index)
-    assert api.produce(leader, topic, sent[0]).error == 45
+    # Known to be there though its offset is forgotten: clients take 46 as done, 45 as a failure.
+    assert api.produce(leader, topic, sent[0]).error == (45 if target.is_kafka else 46)
     assert end_of(leader, topic) == 12
 
 
