@@ -1,6 +1,6 @@
 /*
- * Read your writes (design 5): the answer to a change of the metadata goes out when every live broker
- * has taken the change over, so that the client's next request to any of them sees it.
+ * Read your writes (design 5): the answer to a change of the metadata goes out when every live
+ * broker has taken the change over, so that the client's next request to any of them sees it.
  */
 #pragma once
 
@@ -16,7 +16,7 @@ void barrier_stop(struct node *node);
 /* This thread's connection to another broker, for a question of this request; NULL: none can be. */
 struct client *barrier_client(struct request *req, const struct image_broker *b) ON(NET);
 
-/* Call `ready` once all unfenced brokers, this one included, have the newest image of this node in
- * force: their partitions have the roles it gives them. A broker that does not answer holds it up for
- * a bounded time only. The request must not be parked otherwise. */
+/* Call `ready` once all unfenced brokers, this one included, have the newest image of this node
+ * in force: their partitions have the roles it gives them. A broker that does not answer holds
+ * it up for a bounded time only. The request must not be parked otherwise. */
 void request_when_everywhere(struct request *req, void (*ready)(struct request *req)) ON(NET);

@@ -19,6 +19,6 @@ void link_stop(struct link *l);
 void link_status_changed(struct link *l);
 void link_forward(struct link *l, int64_t sequence, struct slice batch);
 
-/* Ask for controlled shutdown; returns when the controller let us go, when timeout_ms passed, or when
- * no controller answered for a while. Not on NET. */
+/* Ask for controlled shutdown; returns when the controller let us go, when timeout_ms passed, or
+ * when no controller answered for a while. Not on NET. */
 void link_controlled_shutdown(struct link *l, int64_t timeout_ms);

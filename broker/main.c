@@ -7,7 +7,7 @@
 #include <unistd.h>
 
 #include "broker/node.h"
-#include "broker/sql.h"
+#include "coord/sql.h"
 #include "proto/base/logging.h"
 
 extern char **environ;
@@ -121,8 +121,14 @@ static int cluster_command(int argc, char **argv)
     int rc = config_read_file(&c, argv[3]);
     if (rc == 0)
         rc = config_read_environment(&c, environ);
+    /* The quorum's folder is in the first of log.dirs. */
+    const char *dirs = config_text(&c, CONFIG_LOG_DIRS);
+    char path[4096];
+    if (rc == 0 && snprintf(path, sizeof(path), "%.*s/quorum", (int)strcspn(dirs, ","), dirs) >=
+                       (int)sizeof(path))
+        rc = -ENAMETOOLONG;
     if (rc == 0)
-        rc = sql_run(&c, argv[4], stdout);
+        rc = sql_run(path, argv[4], stdout);
     config_deinit(&c);
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

@@ -116,8 +116,9 @@ void request_resume(struct request *req, void (*fn)(struct request *req, void *a
 enum error_code request_partition(struct request *req, const struct image_topic *topic,
                                   int32_t index, struct replica **r) MUST_CHECK;
 
-/* The image says that this node leads the partition, and the role is not taken over yet: refusing would
- * cost the client a round of metadata, so begin again then by request_when_roles(). */
+/* The image says that this node leads the partition, and the role is not taken over yet:
+ * refusing would cost the client a round of metadata, so begin again then by
+ * request_when_roles(). */
 bool request_role_is_coming(const struct request *req, const struct image_topic *topic,
                             int32_t index);
 /* Begin the handler again, once: when it runs again no role is coming. */

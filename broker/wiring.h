@@ -19,8 +19,8 @@ void wiring_stop(struct node *node);
 
 /* For quorum_callbacks.published; QUORUM thread. */
 void wiring_published(struct wiring *w, struct image *img);
-/* Run fn(req, arg) on the request's thread, as request_resume() does, once the roles of the image with
- * `index` are taken over here. NET. */
+/* Run fn(req, arg) on the request's thread, as request_resume() does, once the roles of the
+ * image with `index` are taken over here. NET. */
 void wiring_await(struct wiring *w, int64_t index, struct request *req,
                   void (*fn)(struct request *req, void *arg), void *arg);
 /* The index of the image whose roles are taken over, -1 before the first; any thread. */

@@ -7,7 +7,8 @@
 static enum error_code reassign(struct kit *k, const int32_t *replicas, int count, bool factor)
 {
     int32_t ids[8];
-    memcpy(ids, replicas, (size_t)MAX(count, 0) * sizeof(*ids));
+    for (int i = 0; i < count; i++)
+        ids[i] = replicas[i];
     struct alter_reassignment c = {.topic = SLICE("t"),
                                    .replicas = ids,
                                    .replicas_count = count,

@@ -1,5 +1,5 @@
 /* The metadata database, read with SQL. */
-#include "broker/sql.h"
+#include "coord/sql.h"
 
 #include <errno.h>
 #include <sqlite3.h>
@@ -7,7 +7,7 @@
 
 #include "proto/base/slice.h"
 
-/* Topic ids, incarnations: sixteen bytes are an id. Everything else that is no text comes as hex. */
+/* Sixteen bytes are an id (of topics, of incarnations); other bytes come as hex. */
 static void print_blob(const uint8_t *bytes, int size, FILE *out)
 {
     if (size == (int)sizeof(struct uuid)) {
@@ -56,19 +56,15 @@ static int print_all(sqlite3 *db, const char *query, FILE *out)
     return -EINVAL;
 }
 
-int sql_run(const struct config *c, const char *query, FILE *out)
+int sql_run(const char *quorum_dir, const char *query, FILE *out)
 {
     char path[4096];
-    const char *dirs = config_text(c, CONFIG_LOG_DIRS);
-    int n = snprintf(path, sizeof(path), "%.*s/quorum/metadata.db", (int)strcspn(dirs, ","), dirs);
-    if (n >= (int)sizeof(path))
+    if (snprintf(path, sizeof(path), "%s/metadata.db", quorum_dir) >= (int)sizeof(path))
         return -ENAMETOOLONG;
     sqlite3 *db = NULL;
-    int rc = sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL);
-    if (rc == SQLITE_OK)
-        rc = sqlite3_busy_timeout(db, 5000);
     int result = -ENOENT;
-    if (rc == SQLITE_OK)
+    if (sqlite3_open_v2(path, &db, SQLITE_OPEN_READONLY, NULL) == SQLITE_OK &&
+        sqlite3_busy_timeout(db, 5000) == SQLITE_OK)
         result = print_all(db, query, out);
     else
         fprintf(stderr, "millrace: cannot open %s: %s\n", path, sqlite3_errmsg(db));
