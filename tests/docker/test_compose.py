@@ -1,6 +1,8 @@
 #!/usr/bin/env python3
-"""docker-compose.yml as Compose understands it, without an engine: what the three nodes have to have
-in common, what must differ, and that every setting exists."""
+"""docker-compose.yml as Compose understands it, without an engine.
+
+What the three nodes have to have in common, what must differ, and that every setting exists.
+"""
 import json
 import os
 import re
