@@ -66,8 +66,10 @@ static void flush_one(struct replica_entry *e)
         /* Somebody else's flush (a clean stop) was quicker; a follower may still wait for the
          * news. */
         e->flushing = false;
-        if (log != NULL && partition_role(p) == PARTITION_FOLLOWER &&
-            e->owner->options.callbacks.follower_flushed != NULL)
+        if (log != NULL && (e->doomed || log_is_failed(log)))
+            replica_offline(e, "flush");
+        else if (log != NULL && partition_role(p) == PARTITION_FOLLOWER &&
+                 e->owner->options.callbacks.follower_flushed != NULL)
             e->owner->options.callbacks.follower_flushed(e->owner->options.callbacks.arg,
                                                          e->base.topic_id, e->base.index);
     }

@@ -93,6 +93,11 @@ enum error_code log_disk_error(struct log *log, const char *what, int err)
     return ERR_KAFKA_STORAGE_ERROR;
 }
 
+bool log_is_failed(const struct log *log)
+{
+    return log->failed;
+}
+
 enum error_code log_read_error(struct log *log, const char *what, int err)
 {
     LOG_ERROR("could not read log", "dir=%s doing=%s reason=\"%s\"", log->dir, what,

@@ -61,6 +61,8 @@ int log_delete(struct log *log) MUST_CHECK;
 int log_remove_folder(const struct fs *fs, const char *dir) MUST_CHECK;
 
 void log_configure(struct log *log, const struct log_config *config);
+/* A write, truncation or sync failed for good: everything is refused until it is opened again. */
+bool log_is_failed(const struct log *log);
 
 int64_t log_start_offset(const struct log *log);
 int64_t log_end_offset(const struct log *log);

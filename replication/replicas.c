@@ -56,18 +56,21 @@ static struct replica_entry *entry_new(struct replicas *rs, int log_dir, struct 
 static void entry_free(struct replica_entry *e)
 {
     struct partition *p = e->base.partition;
-    if (p != NULL) {
-        struct log *log = partition_take_log(p);
-        int rc = 0;
-        if (e->removed)
-            rc = log_delete(log);
-        else
-            log_close(log);
-        if (rc < 0)
-            LOG_WARN("could not delete a log folder", "topic=%s partition=%d error=\"%s\"",
-                     e->topic, e->base.index, strerror(-rc));
-        partition_free(p);
+    struct log *log = p != NULL ? partition_take_log(p) : NULL;
+    char path[FS_PATH_MAX];
+    int rc = 0;
+    if (e->removed && log != NULL) {
+        rc = log_delete(log);
+    } else if (e->removed) {
+        folder_path(e, path);
+        rc = log_remove_folder(e->owner->fs, path);
+    } else if (log != NULL) {
+        log_close(log);
     }
+    if (rc < 0)
+        LOG_WARN("could not delete a log folder", "topic=%s partition=%d error=\"%s\"", e->topic,
+                 e->base.index, strerror(-rc));
+    partition_free(p);
     mutex_deinit(&e->base.lock);
     free(e->topic);
     free(e);
@@ -102,6 +105,8 @@ void replica_offline(struct replica_entry *e, const char *reason)
 {
     struct replicas *rs = e->owner;
     struct partition *p = e->base.partition;
+    if (e->doomed && e->flushing)
+        return; /* known */
     LOG_ERROR("a replica is offline, its log failed", "topic=%s partition=%d dir=%s reason=\"%s\"",
               e->topic, e->base.index, rs->dirs[e->log_dir].path, reason);
     waiters_wake_all(e, ERR_KAFKA_STORAGE_ERROR);
@@ -115,6 +120,13 @@ void replica_offline(struct replica_entry *e, const char *reason)
     if (rs->options.callbacks.storage_failed != NULL)
         rs->options.callbacks.storage_failed(rs->options.callbacks.arg, rs->dirs[e->log_dir].path,
                                              reason);
+}
+
+/* Lock held: after a call that may have written. A log that is only full lives on. */
+static void check_log(struct replica_entry *e, enum error_code err, const char *doing)
+{
+    if (err == ERR_KAFKA_STORAGE_ERROR && log_is_failed(partition_log(e->base.partition)))
+        replica_offline(e, doing);
 }
 
 /* --- Opening --- */
@@ -347,10 +359,9 @@ enum error_code replicas_apply(struct replicas *rs, struct slice topic, struct u
         e->write_caching = config->write_caching;
         err = partition_apply(e->base.partition, state, clock_monotonic_ms(), &fx);
         replica_effects(e, &fx);
-        if (err == ERR_KAFKA_STORAGE_ERROR)
-            replica_offline(e, "taking over a role");
-        else if (partition_role(e->base.partition) == PARTITION_LEADER)
+        if (partition_role(e->base.partition) == PARTITION_LEADER)
             waiters_wake_low_watermark(e, partition_low_watermark(e->base.partition));
+        check_log(e, err, "taking over a role");
     }
     if (state->isr_count < MIN(config->min_insync_replicas, state->replicas_count))
         waiters_wake(e, WAIT_HIGH_WATERMARK, ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
@@ -422,9 +433,12 @@ enum error_code replica_append(struct replicas *rs, struct replica *r, uint8_t *
     enum error_code err = ERR_KAFKA_STORAGE_ERROR;
     *out = (struct partition_append_result){.base_offset = -1};
     mutex_lock(&r->lock);
-    if (r->partition != NULL && !ENTRY(r)->removed) {
+    if (ENTRY(r)->removed) {
+        err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    } else if (r->partition != NULL) {
         err = partition_append(r->partition, batch, size, header, acks, clock_wall_ms(), out, &fx);
         replica_effects(ENTRY(r), &fx);
+        check_log(ENTRY(r), err, "append");
     }
     mutex_unlock(&r->lock);
     return err;
@@ -457,6 +471,7 @@ enum error_code replica_delete_records(struct replicas *rs, struct replica *r, i
         err = partition_delete_records(r->partition, offset, log_start);
         if (err == ERR_NONE)
             waiters_wake(ENTRY(r), WAIT_APPENDED_DATA, ERR_NONE);
+        check_log(ENTRY(r), err, "delete records");
     }
     mutex_unlock(&r->lock);
     return err;
@@ -474,6 +489,7 @@ enum error_code replica_fetched(struct replicas *rs, struct replica *r,
         err = partition_fetched(r->partition, answer, clock_wall_ms(), &fx);
         *flush_pending = fx.appended && !ENTRY(r)->write_caching;
         replica_effects(ENTRY(r), &fx);
+        check_log(ENTRY(r), err, "append as follower");
     }
     mutex_unlock(&r->lock);
     return err;

@@ -6,7 +6,11 @@ static bool ready(const struct replica_entry *e, const struct waiter *w, enum er
 {
     struct partition *p = e->base.partition;
     *err = ERR_NONE;
-    if (p == NULL) {
+    if (e->removed) {
+        *err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+        return true;
+    }
+    if (p == NULL || e->doomed) {
         *err = ERR_KAFKA_STORAGE_ERROR;
         return true;
     }

@@ -150,7 +150,7 @@ static int folder_setup(void **state)
     return 0;
 }
 
-static int folder_teardown(void **state)
+static inline int folder_teardown(void **state)
 {
     (void)state;
     return log_remove_folder(&fs_real, test_folder);
