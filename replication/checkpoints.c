@@ -13,6 +13,8 @@
 #define CHECKPOINT_BYTES_MAX (64u << 20)
 #define RECOVERY_POINTS      "recovery-point-offset-checkpoint"
 #define HIGH_WATERMARKS      "replication-offset-checkpoint"
+#define LOG_STARTS           "log-start-offset-checkpoint"
+#define CLEANED_OFFSETS      "cleaner-offset-checkpoint"
 #define CLEAN_MARKER         ".kafka_cleanshutdown"
 
 /* A bad line ends the reading: what is unknown is recovered from the log's start. */
@@ -58,6 +60,8 @@ void checkpoints_read(struct replicas *rs, struct log_dir *dir)
     char *text = NULL;
     file_read(rs, dir, RECOVERY_POINTS, &dir->recovery_points);
     file_read(rs, dir, HIGH_WATERMARKS, &dir->high_watermarks);
+    file_read(rs, dir, LOG_STARTS, &dir->log_starts);
+    file_read(rs, dir, CLEANED_OFFSETS, &dir->cleaned_offsets);
     marker_path(dir, path);
     dir->clean = fs_read_text(rs->fs, path, &text, 4096) == 0;
     free(text);
@@ -79,42 +83,60 @@ void checkpoints_forget(struct log_dir *dir)
 {
     map_deinit(&dir->recovery_points);
     map_deinit(&dir->high_watermarks);
+    map_deinit(&dir->log_starts);
+    map_deinit(&dir->cleaned_offsets);
 }
 
-struct collected {
-    struct buffer recovery_points;
-    struct buffer high_watermarks;
+struct lines {
+    struct buffer text;
     int count;
 };
+
+struct collected {
+    struct lines recovery_points;
+    struct lines high_watermarks;
+    struct lines log_starts;
+    struct lines cleaned_offsets;
+};
+
+static void line_add(struct lines *lines, const struct replica_entry *e, int64_t offset)
+{
+    buffer_printf(&lines->text, "%s %" PRId32 " %" PRId64 "\n", e->topic, e->base.index, offset);
+    lines->count++;
+}
 
 static void collect(struct replica_entry *e, struct collected *c)
 {
     mutex_lock(&e->base.lock);
     struct partition *p = e->base.partition;
     if (p != NULL) {
-        buffer_printf(&c->recovery_points, "%s %" PRId32 " %" PRId64 "\n", e->topic, e->base.index,
-                      log_flushed_end_offset(partition_log(p)));
-        buffer_printf(&c->high_watermarks, "%s %" PRId32 " %" PRId64 "\n", e->topic, e->base.index,
-                      partition_high_watermark(p));
-        c->count++;
+        struct log *log = partition_log(p);
+        line_add(&c->recovery_points, e, log_flushed_end_offset(log));
+        line_add(&c->high_watermarks, e, partition_high_watermark(p));
+        /* Where the first segment's name does not say it: as Kafka does. */
+        if (log_start_offset(log) > log_first_base_offset(log))
+            line_add(&c->log_starts, e, log_start_offset(log));
+        if (log_cleaned_offset(log) > 0)
+            line_add(&c->cleaned_offsets, e, log_cleaned_offset(log));
     }
     mutex_unlock(&e->base.lock);
 }
 
-static void file_write(struct replicas *rs, const struct log_dir *dir, const char *name, int count,
-                       struct buffer *lines)
+static void file_write(struct replicas *rs, const struct log_dir *dir, const char *name,
+                       struct lines *lines)
 {
     char path[FS_PATH_MAX];
     struct buffer text = {0};
     snprintf(path, sizeof(path), "%s/%s", dir->path, name);
-    buffer_printf(&text, "0\n%d\n", count);
-    buffer_append_slice(&text, buffer_slice(lines));
+    buffer_printf(&text, "0\n%d\n", lines->count);
+    buffer_append_slice(&text, buffer_slice(&lines->text));
     buffer_append(&text, "", 1);
     int rc = fs_write_text(rs->fs, path, (const char *)text.data);
     if (rc < 0)
         LOG_WARN("could not write a checkpoint, recovery will take longer", "file=%s error=\"%s\"",
                  path, strerror(-rc));
     buffer_deinit(&text);
+    buffer_deinit(&lines->text);
 }
 
 void checkpoints_write(struct replicas *rs)
@@ -128,10 +150,10 @@ void checkpoints_write(struct replicas *rs)
                 collect(e, &c);
         }
         mutex_unlock(&rs->lock);
-        file_write(rs, &rs->dirs[i], RECOVERY_POINTS, c.count, &c.recovery_points);
-        file_write(rs, &rs->dirs[i], HIGH_WATERMARKS, c.count, &c.high_watermarks);
-        buffer_deinit(&c.recovery_points);
-        buffer_deinit(&c.high_watermarks);
+        file_write(rs, &rs->dirs[i], RECOVERY_POINTS, &c.recovery_points);
+        file_write(rs, &rs->dirs[i], HIGH_WATERMARKS, &c.high_watermarks);
+        file_write(rs, &rs->dirs[i], LOG_STARTS, &c.log_starts);
+        file_write(rs, &rs->dirs[i], CLEANED_OFFSETS, &c.cleaned_offsets);
     }
 }
 

@@ -36,6 +36,22 @@ int64_t log_start_offset(const struct log *log)
     return log->start_offset;
 }
 
+int64_t log_first_base_offset(const struct log *log)
+{
+    return log->segments.items[0]->base_offset;
+}
+
+int64_t log_cleaned_offset(const struct log *log)
+{
+    return log->cleaned_offset;
+}
+
+enum error_code log_restore(struct log *log, int64_t start_offset, int64_t cleaned_offset)
+{
+    log->cleaned_offset = MIN(cleaned_offset, log_end_offset(log));
+    return log_raise_start(log, MIN(start_offset, log_end_offset(log)));
+}
+
 int64_t log_end_offset(const struct log *log)
 {
     return log_active(log)->end_offset;

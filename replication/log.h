@@ -64,7 +64,16 @@ void log_configure(struct log *log, const struct log_config *config);
 /* A write, truncation or sync failed for good: everything is refused until it is opened again. */
 bool log_is_failed(const struct log *log);
 
+/* What a data folder's checkpoints say, after opening: a log start that is not below the log's own,
+ * and how far the log was compacted. */
+enum error_code log_restore(struct log *log, int64_t start_offset,
+                            int64_t cleaned_offset) MUST_CHECK;
+
 int64_t log_start_offset(const struct log *log);
+/* Of the first segment, at or below the log start. */
+int64_t log_first_base_offset(const struct log *log);
+/* Everything below it was compacted; 0: nothing yet. */
+int64_t log_cleaned_offset(const struct log *log);
 int64_t log_end_offset(const struct log *log);
 int64_t log_flushed_end_offset(const struct log *log); /* everything below is on disk */
 int64_t log_size_bytes(const struct log *log);

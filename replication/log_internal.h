@@ -41,6 +41,7 @@ struct log {
     uint64_t marks_begin;
     int64_t start_offset;
     int64_t flushed_end_offset;
+    int64_t cleaned_offset;   /* compacted below it */
     int64_t checkpoint_bound; /* no recovery point above it can be on disk */
     bool truncation_noted;    /* the file that lowers the recovery point is there */
     int64_t txns_from;        /* recovery: transaction indexes from here on are not to be trusted */
@@ -68,9 +69,9 @@ enum error_code log_disk_error(struct log *log, const char *what, int err);
 /* A read failed: only this request suffers. */
 enum error_code log_read_error(struct log *log, const char *what, int err);
 
-/* Feed the producer state with a batch; an abort goes to the transaction index of `seg` (NULL: it is
- * there already). `batch`: the whole of it, looked at for control batches only. 0 or -errno of the
- * index, which keeps the entry in memory. */
+/* Feed the producer state with a batch; an abort goes to the transaction index of `seg` (NULL:
+ * it is there already). `batch`: the whole of it, looked at for control batches only. 0 or
+ * -errno of the index, which keeps the entry in memory. */
 int log_note_producer(struct log *log, struct segment *seg, const struct batch_header *h,
                       struct slice batch, int64_t now_ms);
 void log_clear_marks(struct log *log);

@@ -258,8 +258,7 @@ static int search_segment(struct log *log, struct segment *seg, struct time_sear
     while ((found = segment_header_at(seg, position, &h)) > 0) {
         if (h.base_offset >= search->end_offset)
             return 0;
-        if (h.max_timestamp >= search->timestamp && batch_last_offset(&h) >= search->from &&
-            !batch_is_control(&h)) {
+        if (h.max_timestamp >= search->timestamp && batch_last_offset(&h) >= search->from) {
             struct slice batch;
             int err = load_batch(log, seg, position, &h, &batch);
             if (err == 0)

@@ -93,6 +93,7 @@ enum error_code log_truncate(struct log *log, int64_t offset, int64_t now_ms)
             return fail(log, "truncate", err);
         log->flushed_end_offset = log_end_offset(log);
         log->start_offset = MIN(log->start_offset, log_end_offset(log));
+        log->cleaned_offset = MIN(log->cleaned_offset, log_end_offset(log));
         err = log_rebuild_producers(log, INT64_MAX, now_ms);
         if (err != 0)
             return fail(log, "rebuild producer state", err);
@@ -124,6 +125,7 @@ enum error_code log_truncate_fully(struct log *log, int64_t offset)
     log_clear_marks(log);
     producers_deinit(&log->producers);
     log->start_offset = log->flushed_end_offset = offset;
+    log->cleaned_offset = 0;
     if (err == 0)
         err = epochs_clear(&log->epochs);
     if (err == 0)

@@ -78,6 +78,8 @@ enum log_producer_check producers_check(const struct producers *ps,
         return PRODUCER_OK;
     if (batch->producer_epoch < p->epoch)
         return refuse(ERR_INVALID_PRODUCER_EPOCH, err);
+    if (batch_is_control(batch))
+        return PRODUCER_OK; /* the coordinator's marker, not the producer's own */
     if (batch->producer_epoch > p->epoch) {
         if (batch->base_sequence != 0)
             return refuse(ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, err);

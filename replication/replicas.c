@@ -144,6 +144,12 @@ static enum error_code entry_open(struct replica_entry *e, const struct partitio
                  clock_wall_ms(), &log);
     if (err != ERR_NONE)
         return err;
+    err = log_restore(log, checkpoint_find(&dir->log_starts, e->base.topic, e->base.index),
+                      checkpoint_find(&dir->cleaned_offsets, e->base.topic, e->base.index));
+    if (err != ERR_NONE) {
+        log_close(log);
+        return err;
+    }
     int64_t watermark = checkpoint_find(&dir->high_watermarks, e->base.topic, e->base.index);
     e->base.partition = partition_new(rs->options.node_id, e->base.topic, e->base.topic_id,
                                       e->base.index, config, log, watermark);

@@ -33,6 +33,8 @@ struct log_dir {
     struct map
         recovery_points; /* "topic index" -> offset + 1 as pointer value; only while opening */
     struct map high_watermarks;
+    struct map log_starts;
+    struct map cleaned_offsets;
 };
 
 struct replicas {
