@@ -1,4 +1,4 @@
-"""A cluster of its own for every test, whose nodes end with it; what went wrong inside fails it."""
+"""Clusters for tests; their nodes end with them, and what went wrong inside a node fails them."""
 import pytest
 
 from millrace_cluster import Cluster
@@ -17,30 +17,44 @@ def pytest_runtest_makereport(item, call):
 FAILED = pytest.StashKey()
 
 
-@pytest.fixture
-def make_cluster(request, tmp_path):
-    """make_cluster(count, **settings): a running cluster; more than one may live in a test."""
+def clusters(folder, has_failed):
+    """For a fixture: yields make(count, **settings), and fails for what went wrong inside."""
     made = []
 
     def make(count=3, **settings):
-        cluster = Cluster(tmp_path / f"cluster-{len(made)}", **settings)
+        cluster = Cluster(folder / f"cluster-{len(made)}", **settings)
         made.append(cluster)
         return cluster.up(count) if count else cluster
 
     yield make
     faults = []
     for cluster in made:
-        faults += cluster.faults()
-        if request.node.stash.get(FAILED, False) or faults:
+        found = cluster.faults()
+        faults += found
+        if found or has_failed():
             show_logs(cluster)
-        cluster.down()
-        faults += [f for f in cluster.faults() if " said: " in f and f not in faults]
+        cluster.end()
     assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def make_cluster(request, tmp_path):
+    """make_cluster(count, **settings): a running cluster; more than one may live in a test."""
+    yield from clusters(tmp_path, lambda: request.node.stash.get(FAILED, False))
 
 
 @pytest.fixture
 def cluster(make_cluster):
     return make_cluster(3)
+
+
+@pytest.fixture(scope="module")
+def shared(request, tmp_path_factory):
+    """Three nodes for the tests of a file that leave them as they found them: all up."""
+    made = clusters(tmp_path_factory.mktemp("shared"), lambda: request.session.testsfailed)
+    yield next(made)(3)
+    for _ in made:
+        pass
 
 
 def show_logs(cluster):
