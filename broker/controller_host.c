@@ -12,6 +12,7 @@
 #include "proto/messages.h"
 
 #define TICK_MS            50
+#define BALANCE_MS         1000
 #define COMMAND_TIMEOUT_MS 5000
 #define PROBE_TIMEOUT_MS   1000
 
@@ -181,6 +182,9 @@ int controller_host_start(struct node *node)
         .session_timeout_ms = config_number(&node->config, CONFIG_SESSION_TIMEOUT_MS),
         .rebalance_enabled = config_number(&node->config, CONFIG_AUTO_REBALANCE) != 0,
         .rebalance_interval_ms = config_number(&node->config, CONFIG_REBALANCE_CHECK_S) * 1000,
+        .balance_enabled = config_number(&node->config, CONFIG_AUTO_BALANCE) != 0,
+        .balance_interval_ms = BALANCE_MS,
+        .balance_moves_max = (int)config_number(&node->config, CONFIG_AUTO_BALANCE_MOVES),
     };
     h->node = node;
     h->thread = &node->net.threads[0];

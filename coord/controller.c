@@ -3,8 +3,10 @@
 
 #include <stdlib.h>
 
+#include "coord/balance.h"
 #include "coord/image_internal.h"
 #include "proto/base/check.h"
+#include "proto/base/logging.h"
 
 /* A command that changed nothing visible for so long is proposed again: it may have been lost. */
 #define REPEAT_MS 1000
@@ -30,6 +32,8 @@ struct controller {
     VEC(struct session) sessions;
     int64_t ticked_ms;
     int64_t rebalance_ms; /* next */
+    int64_t balance_ms;   /* next */
+    bool balancing;       /* a new broker was seen, and not all carry alike yet */
 };
 
 void controller_effects_deinit(struct controller_effects *fx)
@@ -305,6 +309,36 @@ static void rebalance(const struct image *img, struct controller_effects *fx)
     vec_deinit(&list);
 }
 
+/* A new broker is filled until all carry alike; what people placed by hand is left alone
+ * otherwise. */
+static void balance(struct controller *c, const struct image *img, struct controller_effects *fx)
+{
+    if (!c->balancing && balance_has_new_broker(img)) {
+        LOG_INFO("a new broker has no replicas, moving some to it", "moves_max=%d",
+                 c->options.balance_moves_max);
+        c->balancing = true;
+    }
+    if (!c->balancing)
+        return;
+    struct balance_moves moves = {0};
+    bool settled = balance_next(img, c->options.balance_moves_max, &moves);
+    FOR_EACH (m, moves.list.items, moves.list.count) {
+        struct alter_reassignment alter = {.topic = m->topic,
+                                           .partition = m->partition,
+                                           .replicas = m->replicas,
+                                           .replicas_count = m->replicas_count};
+        command_encode_alter_reassignment(command_add(fx), &alter);
+        LOG_INFO("moving a partition for balance", "topic=" SLICE_FMT " partition=%d from=%d to=%d",
+                 SLICE_ARG(m->topic), m->partition, m->from, m->to);
+    }
+    vec_deinit(&moves.list);
+    if (settled) {
+        LOG_INFO("replicas and leaderships are balanced", "brokers=%d", img->brokers_count);
+        c->balancing = false;
+        c->rebalance_ms = 0; /* preferred leaders take over now */
+    }
+}
+
 void controller_tick(struct controller *c, const struct image *img, int64_t now_ms,
                      struct controller_effects *fx)
 {
@@ -318,6 +352,10 @@ void controller_tick(struct controller *c, const struct image *img, int64_t now_
             propose_fence(s, *b, now_ms, fx);
     }
     drop_forgotten(c, img, now_ms);
+    if (c->options.balance_enabled && now_ms >= c->balance_ms) {
+        c->balance_ms = now_ms + c->options.balance_interval_ms;
+        balance(c, img, fx);
+    }
     if (c->options.rebalance_enabled && now_ms >= c->rebalance_ms) {
         c->rebalance_ms = now_ms + c->options.rebalance_interval_ms;
         rebalance(img, fx);

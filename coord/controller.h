@@ -10,6 +10,7 @@
  *   connection lost, or none yet    -> effects.probes: connect again;
  *                                      controller_connect_refused() -> FENCE_BROKER
  *   no hello for a session timeout  -> FENCE_BROKER
+ *   a new broker without replicas   -> ALTER_REASSIGNMENT, a few at a time, until all carry alike
  *
  * All calls on the thread of its owner; the caller passes its current image.
  */
@@ -22,6 +23,9 @@ struct controller_options {
     int64_t session_timeout_ms;    /* broker.session.timeout.ms */
     bool rebalance_enabled;        /* auto.leader.rebalance.enable */
     int64_t rebalance_interval_ms; /* leader.imbalance.check.interval.seconds */
+    bool balance_enabled;          /* auto.balance: fill new brokers */
+    int64_t balance_interval_ms;
+    int balance_moves_max; /* partitions that copy at a time */
 };
 
 /* Zeroed by the caller, appended to by the calls, released by controller_effects_deinit(). */

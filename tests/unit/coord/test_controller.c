@@ -18,7 +18,8 @@ static void bench_init(struct bench *b)
 {
     *b = (struct bench){.now_ms = 1000000};
     kit_init(&b->k);
-    struct controller_options options = {TIMEOUT, true, 300000};
+    struct controller_options options = {
+        .session_timeout_ms = TIMEOUT, .rebalance_enabled = true, .rebalance_interval_ms = 300000};
     b->c = controller_new(&options);
     controller_activate(b->c, kit_image(&b->k), b->now_ms);
 }
