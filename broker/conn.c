@@ -106,7 +106,7 @@ void conn_open(struct node *node, struct net_thread *thread, const struct listen
                int fd)
 {
     struct conn *c = mem_zalloc(sizeof(*c));
-    *c = (struct conn){.node = node, .thread = thread, .listener = listener, .fd = fd};
+    *c = (struct conn){.node = node, .thread = thread, .listener = listener, .fd = fd, .refs = 1};
     c->number = atomic_fetch_add(&node->connection_numbers, 1) + 1;
     list_init(&c->requests);
     list_push_back(&thread->conns, &c->link);
@@ -124,9 +124,16 @@ void conn_open(struct node *node, struct net_thread *thread, const struct listen
     reading_set(c, true);
 }
 
-static void conn_free(void *arg)
+void conn_unref(struct conn *c)
 {
-    free(arg);
+    if (--c->refs == 0)
+        free(c);
+}
+
+static void closed_unref(void *arg)
+{
+    thread_assert(&NET);
+    conn_unref(arg);
 }
 
 void conn_close(struct conn *c, const char *reason)
@@ -152,7 +159,7 @@ void conn_close(struct conn *c, const char *reason)
     while ((link = list_pop_front(&c->requests)) != NULL)
         request_abandon(CONTAINER_OF(link, struct request, link));
     /* Callers up the stack still look at c->closed. */
-    net_call(c->thread, conn_free, c);
+    net_call(c->thread, closed_unref, c);
 }
 
 /* --- Reading --- */

@@ -38,6 +38,7 @@ struct conn {
     bool reading;
     bool closing; /* close once the output is drained */
     bool closed;
+    int refs; /* its own until it is closed, and its requests': these may outlive it */
     int64_t last_active_ms;
     char peer[64];       /* address:port for log lines */
     char local_host[64]; /* the address that the client used */
@@ -53,6 +54,7 @@ void conn_open(struct node *node, struct net_thread *thread, const struct listen
 /* Close now; parked requests are abandoned. reason: for the log line, NULL for a client that just
  * left. */
 void conn_close(struct conn *c, const char *reason) ON(NET);
+void conn_unref(struct conn *c) ON(NET);
 /* Requests at the front that have their answers are moved to the output and sent. */
 void conn_flush(struct conn *c) ON(NET);
 /* Close connections idle for connections.max.idle.ms. */

@@ -47,12 +47,14 @@ struct request *request_new(struct conn *conn, uint8_t *frame, size_t size)
     wire_writer_init(&req->writer, &req->answer);
     req->image = quorum_image(conn->node->quorum);
     list_push_back(&conn->requests, &req->link);
+    conn->refs++;
     conn->in_flight++;
     return req;
 }
 
 static void request_free(struct request *req)
 {
+    thread_assert(&NET);
     for (size_t i = 0; i < req->writer.splices.count; i++) {
         struct file_range *file = req->writer.splices.items[i].file;
         file->release(file->owner);
@@ -65,6 +67,7 @@ static void request_free(struct request *req)
     arena_deinit(&req->arena);
     free(req->frame);
     atomic_fetch_sub(&req->node->request_bytes, req->frame_size);
+    conn_unref(req->conn);
     free(req);
 }
 
