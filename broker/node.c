@@ -152,6 +152,37 @@ static int voters_parse(const char *list, struct quorum_voter *out, int max, int
     return rc;
 }
 
+/* Elections happen in the state machine, which has no file to look at: what these say in the file
+ * of the node that forms the cluster becomes the cluster's setting. */
+static const enum config_key cluster_keys[] = {CONFIG_MIN_INSYNC, CONFIG_UNCLEAN_ELECTION};
+
+static int cluster_configs(const struct node *n, struct image_config *out)
+{
+    int count = 0;
+    FOR_EACH (key, cluster_keys, ARRAY_COUNT(cluster_keys)) {
+        struct slice value = config_set_text(&n->config, config_name(*key));
+        if (!slice_is_null(value))
+            out[count++] = (struct image_config){slice_from_text(config_name(*key)), value};
+    }
+    return count;
+}
+
+static void warn_overruled(const struct node *n)
+{
+    struct image_config configs[ARRAY_COUNT(cluster_keys)];
+    struct image *img = quorum_image(n->quorum);
+    int count = img != NULL ? cluster_configs(n, configs) : 0;
+    FOR_EACH (config, configs, count) {
+        struct slice value = image_cluster_config(img, config->name);
+        if (!slice_is_null(value) && !slice_equal(value, config->value))
+            LOG_WARN("the cluster's setting counts, not this node's file",
+                     "key=" SLICE_FMT " file=" SLICE_FMT " cluster=" SLICE_FMT
+                     " change=kafka-configs",
+                     SLICE_ARG(config->name), SLICE_ARG(config->value), SLICE_ARG(value));
+    }
+    image_unref(img);
+}
+
 static int quorum_begin(struct node *n, const char *dir)
 {
     struct quorum_voter voters[VOTERS_MAX];
@@ -170,6 +201,7 @@ static int quorum_begin(struct node *n, const char *dir)
     bool voter = false;
     for (int i = 0; i < count; i++)
         voter = voter || voters[i].node_id == n->id;
+    struct image_config configs[ARRAY_COUNT(cluster_keys)];
     struct quorum_options options = {
         .node_id = n->id,
         .incarnation = n->incarnation,
@@ -181,6 +213,8 @@ static int quorum_begin(struct node *n, const char *dir)
         .election_timeout_ms = (int)config_number(&n->config, CONFIG_QUORUM_ELECTION_MS),
         .heartbeat_ms = (int)config_number(&n->config, CONFIG_QUORUM_HEARTBEAT_MS),
         .cluster_id = slice_from_text(config_text(&n->config, CONFIG_CLUSTER_ID)),
+        .configs = configs,
+        .configs_count = cluster_configs(n, configs),
         .callbacks = {.arg = n,
                       .published = on_published,
                       .status_changed = on_status_changed,
@@ -254,6 +288,7 @@ int node_start(struct node *n)
     on_status_changed(n, &status);
 
     wait_unfenced(n);
+    warn_overruled(n);
     server_accept(n);
     LOG_INFO("started", "node_id=%d listener=%s port=%d", n->id,
              listener_name(server_listener(n, 0)), listener_port(server_listener(n, 0)));

@@ -482,6 +482,11 @@ struct slice image_topic_config(const struct image_topic *topic, struct slice na
     return configs_find(topic->configs, topic->configs_count, name);
 }
 
+struct slice image_cluster_config(const struct image *img, struct slice name)
+{
+    return configs_find(img->broker_configs, img->broker_configs_count, name);
+}
+
 int image_slot_of(struct slice id)
 {
     return (int)(hash_bytes(id) % COORDINATOR_SLOTS);

@@ -102,6 +102,8 @@ const struct image_endpoint *image_find_endpoint(const struct image_broker *b,
                                                  struct slice listener);
 /* Null slice when not set. */
 struct slice image_topic_config(const struct image_topic *topic, struct slice name);
+/* Likewise of a cluster-wide setting. */
+struct slice image_cluster_config(const struct image *img, struct slice name);
 /* Which slot coordinates this group or transactional id; equal on all nodes and for ever. */
 int image_slot_of(struct slice id);
 

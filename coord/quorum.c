@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "coord/image_internal.h"
 #include "coord/quorum_internal.h"
 #include "proto/base/clock.h"
 #include "proto/base/logging.h"
@@ -66,7 +67,9 @@ static void form_cluster(struct quorum *q)
     struct form_cluster c = {.cluster_id = slice_is_null(q->options.cluster_id)
                                                ? slice_from_text(text)
                                                : q->options.cluster_id,
-                             .time_ms = clock_wall_ms()};
+                             .time_ms = clock_wall_ms(),
+                             .configs = q->configs,
+                             .configs_count = q->options.configs_count};
     command_encode_form_cluster(&command, &c);
     quorum_submit(q, buffer_slice(&command), 5000, form_done, q);
     buffer_deinit(&command);
@@ -201,6 +204,7 @@ static void quorum_free(struct quorum *q)
     free((void *)q->options.voters);
     free((void *)q->options.bind_address);
     free((void *)q->options.cluster_id.data);
+    configs_free(q->configs, q->options.configs_count);
     vec_deinit(&q->heard);
     inbox_deinit(&q->inbox);
     mutex_deinit(&q->lock);
@@ -352,6 +356,8 @@ static void options_copy(struct quorum *q, const struct quorum_options *o)
     q->options.voters = voters;
     q->options.bind_address = mem_strdup(o->bind_address);
     q->options.cluster_id = slice_from_text(slice_to_text(o->cluster_id));
+    q->configs = configs_copy(o->configs, o->configs_count);
+    q->options.configs = q->configs;
     if (q->options.election_timeout_ms <= 0)
         q->options.election_timeout_ms = 250;
     if (q->options.heartbeat_ms <= 0)

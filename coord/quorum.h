@@ -65,6 +65,9 @@ struct quorum_options {
     int snapshot_threshold;  /* entries between snapshots; 0: 4096 */
     int snapshot_trailing;   /* entries kept behind one; 0: 2048 */
     struct slice cluster_id; /* wanted for a new cluster, null: random */
+    /* Cluster-wide settings that a new cluster begins with. */
+    const struct image_config *configs;
+    int configs_count;
     struct quorum_callbacks callbacks;
 };
 

@@ -121,6 +121,7 @@ struct quorum {
     /* constant after start */
     struct quorum_options options;
     char *dir, *raft_dir, *address;
+    struct image_config *configs; /* those of options, owned */
     int lock_fd;
     pthread_t thread;
     struct state *state;

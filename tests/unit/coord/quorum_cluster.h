@@ -37,7 +37,9 @@ struct cluster {
     struct quorum_voter voters[3];
     atomic_int drop_answers; /* of so many forwarded batches the fate stays unknown */
     atomic_int adopted;
-    int snapshot_threshold; /* of nodes that start */
+    int snapshot_threshold;             /* of nodes that start */
+    const struct image_config *configs; /* likewise: of a new cluster */
+    int configs_count;
 };
 
 struct forwarded {
@@ -126,6 +128,8 @@ static inline int node_start(struct cluster_node *n)
                                .snapshot_threshold = n->c->snapshot_threshold,
                                .snapshot_trailing = n->c->snapshot_threshold / 4,
                                .cluster_id = SLICE_NULL,
+                               .configs = n->c->configs,
+                               .configs_count = n->c->configs_count,
                                .callbacks = {.arg = n, .forward = forward, .adopt = adopt}};
     struct quorum *q;
     mutex_lock(&n->c->lock);

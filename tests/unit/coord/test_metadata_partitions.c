@@ -30,6 +30,25 @@ static void fencing_the_leader_elects_the_first_in_sync(void **state)
     kit_deinit(&k);
 }
 
+static void the_minimum_of_a_new_cluster_counts_for_topics_without_their_own(void **state)
+{
+    (void)state;
+    struct kit k;
+    kit_init(&k);
+    struct image_config config = {SLICE("min.insync.replicas"), SLICE("2")};
+    struct form_cluster form = {SLICE("ours"), 1, &config, 1};
+    assert_int_equal(KIT_RUN(&k, form_cluster, &form), ERR_NONE);
+    kit_brokers(&k, 2);
+    assert_int_equal(kit_topic(&k, "t", 1, 2), ERR_NONE);
+    KIT_FENCE(&k, 1);
+    const struct image_partition *p = kit_partition(&k, "t", 0);
+    assert_ids(p->elr, p->elr_count, 1);
+    KIT_FENCE(&k, 2);
+    KIT_UNFENCE(&k, 1);
+    assert_int_equal(kit_partition(&k, "t", 0)->leader, 1);
+    kit_deinit(&k);
+}
+
 static void the_last_member_stays_in_sync_without_a_leader(void **state)
 {
     (void)state;
@@ -278,6 +297,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fencing_the_leader_elects_the_first_in_sync),
+        cmocka_unit_test(the_minimum_of_a_new_cluster_counts_for_topics_without_their_own),
         cmocka_unit_test(the_last_member_stays_in_sync_without_a_leader),
         cmocka_unit_test(an_eligible_replica_leads_after_the_last_leader_lost_its_tail),
         cmocka_unit_test(a_clean_restart_keeps_eligibility),

@@ -60,6 +60,26 @@ static void commands_from_every_node_are_applied_once_in_one_order(void **unused
     cluster_deinit(&c);
 }
 
+static void a_new_cluster_begins_with_the_settings_of_its_first_node(void **unused)
+{
+    (void)unused;
+    struct cluster c;
+    struct image_config configs[] = {{SLICE("min.insync.replicas"), SLICE("2")}};
+    cluster_init(&c);
+    c.configs = configs;
+    c.configs_count = 1;
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(node_start(&c.nodes[i]), 0);
+    assert_true(cluster_leader(&c) >= 0);
+    assert_int_equal(allocate(&c.nodes[1]), 0);
+    struct image *img = quorum_image(c.nodes[1].q);
+    assert_int_equal(img->broker_configs_count, 1);
+    assert_true(slice_equals_text(img->broker_configs[0].name, "min.insync.replicas"));
+    assert_true(slice_equals_text(img->broker_configs[0].value, "2"));
+    image_unref(img);
+    cluster_deinit(&c);
+}
+
 static void an_answer_that_was_lost_does_not_apply_a_batch_twice(void **unused)
 {
     (void)unused;
@@ -264,6 +284,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(commands_from_every_node_are_applied_once_in_one_order),
+        cmocka_unit_test(a_new_cluster_begins_with_the_settings_of_its_first_node),
         cmocka_unit_test(an_answer_that_was_lost_does_not_apply_a_batch_twice),
         cmocka_unit_test(goes_on_after_the_leader_died_and_takes_it_back),
         cmocka_unit_test(a_clean_stop_hands_leadership_over_without_an_election_timeout),
