@@ -1,10 +1,12 @@
 /*
- * Which replicas to move so that all active brokers carry alike: pure, a function of the image only.
+ * Which replicas to move so that all active brokers carry alike: pure, a function of the image
+ * only.
  *
- * One move takes a replica from a broker that has many to one that has few, in the same place of the
- * list, so that a preferred leadership moves with it; it never puts two replicas on a rack where
- * there was one. When the numbers of replicas are even, preferred leaderships are made so, which
- * copies nothing. Even means: the most and the fewest differ by one, or by a tenth of the mean.
+ * One move takes a replica from a broker that has many to one that has few, in the same place of
+ * the list, so that a preferred leadership moves with it; it never puts two replicas on a rack
+ * where there was one. When the numbers of replicas are even, preferred leaderships are made so,
+ * which copies nothing. Even means: the most and the fewest differ by one, or by a tenth of the
+ * mean.
  */
 #pragma once
 

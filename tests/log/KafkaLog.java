@@ -60,15 +60,18 @@ public class KafkaLog {
         return file.exists() ? new OffsetCheckpointFile(file, null).read() : Map.of();
     }
 
-    static UnifiedLog open(File folder, TopicPartition tp, Map<String, String> settings) throws Exception {
+    static UnifiedLog open(File folder, TopicPartition tp, Map<String, String> settings)
+            throws Exception {
         KafkaScheduler scheduler = new KafkaScheduler(1);
         scheduler.startup();
         long start = checkpoint(folder, "log-start-offset-checkpoint").getOrDefault(tp, 0L);
         long recovery = checkpoint(folder, "recovery-point-offset-checkpoint").getOrDefault(tp, 0L);
         boolean clean = new CleanShutdownFileHandler(folder.getPath()).exists();
-        UnifiedLog log = UnifiedLog.create(new File(folder, tp.toString()), new LogConfig(settings), start,
+        UnifiedLog log = UnifiedLog.create(new File(folder, tp.toString()),
+                new LogConfig(settings), start,
             recovery, scheduler, new BrokerTopicStats(), Time.SYSTEM, 900000,
-            new ProducerStateManagerConfig(86400000, false), 600000, new LogDirFailureChannel(1), clean,
+            new ProducerStateManagerConfig(86400000, false), 600000, new LogDirFailureChannel(1),
+                clean,
             Optional.empty());
         log.updateHighWatermark(log.logEndOffset());
         return log;
@@ -76,19 +79,22 @@ public class KafkaLog {
 
     static void printBatch(FileChannelRecordBatch b, long start, StringBuilder out) {
         b.ensureValid();
-        out.append(String.format("batch %d %d %08x %d %d %d %d %d %d %d%n", b.baseOffset(), b.lastOffset(),
+        out.append(String.format("batch %d %d %08x %d %d %d %d %d %d %d%n", b.baseOffset(),
+                b.lastOffset(),
             b.checksum(), b.maxTimestamp(), b.producerId(), b.producerEpoch(), b.baseSequence(),
             b.partitionLeaderEpoch(), b.compressionType().id, b.countOrNull()));
         for (Record r : b)
             if (r.offset() >= start)
-                out.append(String.format("record %d %d %s %s %d%n", r.offset(), r.timestamp(), sum(r.key()),
+                out.append(String.format("record %d %d %s %s %d%n", r.offset(), r.timestamp(),
+                    sum(r.key()),
                     sum(r.value()), r.headers().length));
     }
 
     static void print(String path, String name) throws Exception {
         File folder = new File(path);
         int dash = name.lastIndexOf('-');
-        TopicPartition tp = new TopicPartition(name.substring(0, dash), Integer.parseInt(name.substring(dash + 1)));
+        TopicPartition tp = new TopicPartition(name.substring(0, dash),
+                Integer.parseInt(name.substring(dash + 1)));
         UnifiedLog log = open(folder, tp, Map.of());
         StringBuilder out = new StringBuilder();
         long start = log.logStartOffset(), end = log.logEndOffset();
@@ -101,7 +107,8 @@ public class KafkaLog {
             for (FileChannelRecordBatch b : s.log().batches())
                 if (b.lastOffset() >= start)
                     printBatch(b, start, out);
-        for (ProducerStateEntry p : new TreeMap<>(log.producerStateManager().activeProducers()).values())
+        for (ProducerStateEntry p
+                : new TreeMap<>(log.producerStateManager().activeProducers()).values())
             out.append(String.format("producer %d %d %d %d %d%n", p.producerId(), p.producerEpoch(),
                 lastSequence(p), p.coordinatorEpoch(), p.currentTxnFirstOffset().orElse(-1L)));
         for (AbortedTxn t : log.collectAbortedTransactions(start, end))
@@ -126,17 +133,20 @@ public class KafkaLog {
     }
 
     static TimestampAndOffset find(UnifiedLog log, long timestamp) throws Exception {
-        return log.fetchOffsetByTimestamp(timestamp, Optional.empty()).timestampAndOffsetOpt().orElse(null);
+        return log.fetchOffsetByTimestamp(timestamp, Optional.empty())
+                .timestampAndOffsetOpt().orElse(null);
     }
 
     /** What stands beside the partitions in a data folder. */
     static void facts(String path) throws Exception {
         File folder = new File(path);
-        for (String name : List.of("recovery-point-offset-checkpoint", "replication-offset-checkpoint",
+        for (String name : List.of("recovery-point-offset-checkpoint",
+                "replication-offset-checkpoint",
                 "log-start-offset-checkpoint", "cleaner-offset-checkpoint"))
             System.out.println(name + " " + new TreeMap<>(strings(checkpoint(folder, name))));
         System.out.println("clean " + new CleanShutdownFileHandler(path).exists());
-        MetaPropertiesEnsemble all = new MetaPropertiesEnsemble.Loader().addLogDirs(List.of(path)).load();
+        MetaPropertiesEnsemble all = new MetaPropertiesEnsemble.Loader()
+                .addLogDirs(List.of(path)).load();
         MetaProperties meta = all.logDirProps().get(path);
         System.out.println("meta " + (meta == null ? "none" : meta.nodeId().orElse(-1) + " "
             + meta.clusterId().orElse("none") + " " + meta.directoryId().isPresent()));
@@ -205,7 +215,8 @@ public class KafkaLog {
             open.beginTransaction();
             open.send(record(topic, random, 0)).get();
             open.flush();
-            admin.deleteRecords(Map.of(new TopicPartition(topic, 0), RecordsToDelete.beforeOffset(5))).all().get();
+            admin.deleteRecords(Map.of(new TopicPartition(topic, 0),
+                RecordsToDelete.beforeOffset(5))).all().get();
         }
         System.out.println("filled " + topic);
     }
@@ -215,7 +226,8 @@ public class KafkaLog {
             case "print" -> print(args.get(1), args.get(2));
             case "facts" -> facts(args.get(1));
             case "fill" -> fill(args.get(1), args.get(2));
-            case "dump" -> DumpLogSegments.main(args.subList(1, args.size()).toArray(new String[0]));
+            case "dump" -> DumpLogSegments.main(
+                args.subList(1, args.size()).toArray(new String[0]));
             default -> throw new IllegalArgumentException(args.get(0));
         }
     }
