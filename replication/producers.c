@@ -44,6 +44,7 @@ static struct producer *find_or_add(struct producers *ps, int64_t id)
     p->id = id;
     p->epoch = -1;
     p->txn_first_offset = -1;
+    p->marker_offset = -1;
     p->coordinator_epoch = -1;
     map_put(&ps->by_id, MAP_KEY(id), p);
     return p;
@@ -180,6 +181,7 @@ bool producers_end_txn(struct producers *ps, const struct batch_header *batch,
     struct producer *p = find_or_add(ps, batch->producer_id);
     take_epoch(p, batch, now_ms);
     p->coordinator_epoch = marker->coordinator_epoch;
+    p->marker_offset = batch->base_offset;
     if (p->txn_first_offset < 0)
         return false;
     for (size_t i = 0; i < ps->txns.count; i++) {

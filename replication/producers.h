@@ -30,6 +30,7 @@ struct producer {
     int64_t id;
     int64_t last_used_ms;
     int64_t txn_first_offset; /* of the open transaction, -1: none */
+    int64_t marker_offset;    /* of the last marker that this process saw, -1: none */
     int64_t sequences_known;  /* so many, back from the last, are surely in the log */
     int32_t coordinator_epoch;
     int16_t epoch;

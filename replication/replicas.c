@@ -435,13 +435,23 @@ enum error_code replica_append(struct replicas *rs, struct replica *r, uint8_t *
                                struct partition_append_result *out)
 {
     (void)rs;
+    return replica_append_checked(r, batch, size, header, acks, NULL, NULL, out);
+}
+
+enum error_code replica_append_checked(struct replica *r, uint8_t *batch, size_t size,
+                                       const struct batch_header *header, int16_t acks,
+                                       replica_check *check, void *arg,
+                                       struct partition_append_result *out)
+{
     struct partition_effects fx = {0};
     enum error_code err = ERR_KAFKA_STORAGE_ERROR;
     *out = (struct partition_append_result){.base_offset = -1};
     mutex_lock(&r->lock);
-    if (ENTRY(r)->removed) {
+    if (ENTRY(r)->removed)
         err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
-    } else if (r->partition != NULL) {
+    else if (r->partition != NULL)
+        err = check != NULL ? check(arg, r->partition) : ERR_NONE;
+    if (err == ERR_NONE && r->partition != NULL) {
         err = partition_append(r->partition, batch, size, header, acks, clock_wall_ms(), out, &fx);
         replica_effects(ENTRY(r), &fx);
         check_log(ENTRY(r), err, "append");

@@ -84,6 +84,12 @@ int replica_dir(const struct replica *r);
 enum error_code replica_append(struct replicas *rs, struct replica *r, uint8_t *batch, size_t size,
                                const struct batch_header *header, int16_t acks,
                                struct partition_append_result *out) MUST_CHECK;
+/* The same, unless check(arg) refuses: it is asked under the partition's lock. */
+typedef enum error_code replica_check(void *arg, struct partition *p);
+enum error_code replica_append_checked(struct replica *r, uint8_t *batch, size_t size,
+                                       const struct batch_header *header, int16_t acks,
+                                       replica_check *check, void *arg,
+                                       struct partition_append_result *out) MUST_CHECK;
 enum error_code replica_follower_fetched(struct replicas *rs, struct replica *r,
                                          const struct follower_fetch *fetch) MUST_CHECK;
 /* partition_delete_records(); followers that wait are told at once. *log_start: where the log
