@@ -1,4 +1,4 @@
-/* The command line: millrace server | dev | cluster | version. */
+/* The command line: millrace server | dev | config | cluster | version. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,32 +15,47 @@ extern char **environ;
 static const char HELP[] =
     "millrace - a Kafka-compatible, clustered, replicated broker in one binary\n"
     "\n"
-    "  millrace server FILE.properties [--set key=value ...]   run a node of a cluster\n"
-    "  millrace dev [--set key=value ...]                      run one node here and now: clients "
-    "on\n"
-    "                                                          127.0.0.1:9092, data in "
-    "./millrace-data\n"
-    "  millrace cluster sql FILE.properties \"SELECT ...\"       ask the metadata of that node;\n"
-    "                                                          SELECT * FROM sqlite_schema tells "
-    "what there is\n"
-    "  millrace version                                        print the version\n"
-    "  millrace --help                                         print this\n"
+    "  millrace dev [--set KEY=VALUE ...]\n"
+    "      One node, here and now, without configuration: clients on 127.0.0.1:9092,\n"
+    "      data in ./millrace-data.\n"
     "\n"
-    "FILE.properties has Kafka's keys and defaults. A node needs these:\n"
+    "  millrace server FILE.properties [--set KEY=VALUE ...]\n"
+    "      A node of a cluster.\n"
     "\n"
-    "  node.id=1                                   another number for every node\n"
+    "  millrace config [FILE.properties] [--set KEY=VALUE ...]\n"
+    "      Every key with the value that a server would use; # marks the defaults.\n"
+    "\n"
+    "  millrace cluster sql FILE.properties \"SELECT ...\"\n"
+    "      Ask the metadata that this node has, also while it runs.\n"
+    "      SELECT * FROM sqlite_schema tells what there is.\n"
+    "\n"
+    "  millrace version\n"
+    "  millrace --help\n"
+    "\n"
+    "FILE.properties has Kafka's keys. One of three nodes that vote:\n"
+    "\n"
+    "  node.id=1\n"
     "  listeners=PLAINTEXT://:9092,CONTROLLER://:10092\n"
+    "  advertised.listeners=PLAINTEXT://host1:9092\n"
     "  controller.quorum.voters=1@host1:10092,2@host2:10092,3@host3:10092\n"
     "  log.dirs=/var/lib/millrace\n"
+    "  default.replication.factor=3\n"
+    "  min.insync.replicas=2\n"
     "\n"
-    "Set advertised.listeners where clients reach the node by another name than it binds; without "
-    "it\n"
-    "every client is answered with the address that it used. Each key can also come from the "
-    "environment\n"
-    "(KAFKA_NODE_ID=1 is node.id=1). --set wins over the environment, the environment over the "
-    "file.\n"
+    "The others differ in node.id and host. They form the cluster by themselves when\n"
+    "they see each other. A further broker has process.roles=broker, and\n"
+    "controller.quorum.bootstrap.servers=host1:10092,... instead of the voters.\n"
     "\n"
-    "SIGTERM hands leaderships over, flushes and leaves. Logs go to standard error.\n";
+    "advertised.listeners is what clients are told. Without it every client is told\n"
+    "the address that it used, which is right unless a proxy or a container's\n"
+    "published port stands between.\n"
+    "\n"
+    "Each key can also come from the environment: KAFKA_NODE_ID=1 is node.id=1. --set\n"
+    "wins over the environment, the environment over the file.\n"
+    "\n"
+    "SIGTERM and Ctrl-C hand leaderships over, flush and leave with status 0. Status 1:\n"
+    "it could not start; the last ERROR line says why, and what would be right. Logs\n"
+    "go to standard error, one line an event.\n";
 
 static int log_level_set(const struct config *c)
 {
@@ -133,6 +148,32 @@ static int cluster_command(int argc, char **argv)
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Every key, so that it can be read again as a configuration. */
+static int config_print(const struct config *c)
+{
+    char value[4096], initial[4096];
+    struct config *defaults = mem_zalloc(sizeof(*defaults));
+    config_init(defaults);
+    for (enum config_key key = 0; key < CONFIG_COUNT; key++) {
+        config_value_text(c, key, value, sizeof(value));
+        config_value_text(defaults, key, initial, sizeof(initial));
+        bool given = c->is_set[key] || strcmp(value, initial) != 0;
+        printf("%s%s=%s\n", given ? "" : "#", config_name(key), value);
+    }
+    config_deinit(defaults);
+    free(defaults);
+    return EXIT_SUCCESS;
+}
+
+/* The file, if there is one, then the environment, then --set. */
+static int config_gather(struct config *c, bool with_file, int count, char **args)
+{
+    int rc = with_file ? config_read_file(c, args[0]) : 0;
+    if (rc == 0)
+        rc = config_read_environment(c, environ);
+    return rc == 0 ? settings_read(c, count - with_file, args + with_file) : rc;
+}
+
 int main(int argc, char **argv)
 {
     const char *verb = argc > 1 ? argv[1] : "";
@@ -142,19 +183,23 @@ int main(int argc, char **argv)
     }
     if (strcmp(verb, "cluster") == 0)
         return cluster_command(argc, argv);
-    bool dev = strcmp(verb, "dev") == 0;
-    bool server = strcmp(verb, "server") == 0 && argc > 2;
-    if (!dev && !server) {
-        bool asked = strcmp(verb, "--help") == 0 || strcmp(verb, "help") == 0;
-        fputs(HELP, asked ? stdout : stderr);
-        return asked ? EXIT_SUCCESS : EXIT_FAILURE;
+    if (argc == 1 || strcmp(verb, "--help") == 0 || strcmp(verb, "help") == 0) {
+        fputs(HELP, argc > 1 ? stdout : stderr);
+        return argc > 1 ? EXIT_SUCCESS : EXIT_FAILURE;
+    }
+    bool dev = strcmp(verb, "dev") == 0, show = strcmp(verb, "config") == 0;
+    bool with_file = !dev && argc > 2 && strncmp(argv[2], "--", 2) != 0;
+    if (!dev && !show && (strcmp(verb, "server") != 0 || !with_file)) {
+        fprintf(stderr, "millrace: %s is no command, or lacks its file. See millrace --help\n",
+                verb);
+        return EXIT_FAILURE;
     }
     struct node *n = mem_zalloc(sizeof(*n));
     config_init(&n->config);
-    int rc = dev ? dev_defaults(&n->config) : config_read_file(&n->config, argv[2]);
+    int rc = dev ? dev_defaults(&n->config) : 0;
     if (rc == 0)
-        rc = config_read_environment(&n->config, environ);
-    if (rc == 0)
-        rc = settings_read(&n->config, argc - (dev ? 2 : 3), argv + (dev ? 2 : 3));
+        rc = config_gather(&n->config, with_file, argc - 2, argv + 2);
+    if (rc == 0 && show)
+        return config_print(&n->config);
     return rc < 0 ? EXIT_FAILURE : run(n);
 }

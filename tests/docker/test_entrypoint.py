@@ -127,7 +127,7 @@ class Refusals(Container):
 
 class Arguments(Container):
     def test_words_of_millrace_go_to_millrace(self):
-        for word in ("version", "--help", "dev"):
+        for word in ("version", "--help", "dev", "config", "cluster"):
             self.assertEqual(self.run_entrypoint(word).stdout, f"run: {word}\n")
 
     def test_other_commands_are_run(self):

@@ -5,12 +5,14 @@
     config_table.py --write    make the table anew; what is said of each key stays, new keys get a
                                blank to fill in
 
-Also: every key in deploy/config/*.properties is one that the server knows.
+Also: every key in deploy/config/*.properties is one that the server knows, and `$MILLRACE config`
+prints the same keys and defaults.
 """
 import argparse
 import glob
 import os
 import re
+import subprocess
 import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -86,6 +88,19 @@ def compare():
     return findings
 
 
+def compare_binary(binary):
+    """What the binary itself says of its keys."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("KAFKA_")}
+    out = subprocess.run([binary, "config"], check=True, capture_output=True, text=True,
+                         env=environment).stdout
+    printed = dict(line.lstrip("#").split("=", 1) for line in out.splitlines())
+    said = {key: default for key, default, _ in definitions()}
+    for key in sorted(set(printed) | set(said)):
+        shown = "no limit" if printed.get(key) == str(2**63 - 1) else printed.get(key)
+        if key != "node.id" and shown != said.get(key):
+            yield f"{key}: the binary says {shown}, broker/config.def {said.get(key)}"
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="make the table anew")
@@ -98,6 +113,8 @@ def main():
             f.write(text[:start] + table(rows(text)) + text[end:])
         return 0
     findings = compare()
+    if os.environ.get("MILLRACE"):
+        findings += compare_binary(os.environ["MILLRACE"])
     for finding in findings:
         print(f"{finding}  (tests/tidy/config_table.py --write)")
     print(f"{len(list(definitions()))} keys, {len(findings)} findings")
