@@ -30,8 +30,11 @@ enum fs_open_mode {
     FS_CREATE_NEW /* -EEXIST when there */
 };
 
+struct file_cache;
+
 struct fs {
     void *arg;
+    struct file_cache *files; /* of all log files opened through this table; NULL: no bound */
     int (*open)(void *arg, const char *path, enum fs_open_mode mode, struct fs_file *file);
     void (*close)(void *arg, struct fs_file file);
     /* Bytes read; short only at the end of the file. */

@@ -85,10 +85,8 @@ int log_note_producer(struct log *log, struct segment *seg, const struct batch_h
 /* Write whole batches behind the active segment's end; on an error the file is cut back. */
 static enum error_code write_batches(struct log *log, const uint8_t *bytes, size_t size)
 {
-    struct segment *active = log_active(log);
-    int err = segment_open_file(active);
-    if (err == 0)
-        err = fs_write_at(log->fs, active->file, bytes, size, active->size);
+    int cut_error;
+    int err = segment_write(log_active(log), bytes, size, &cut_error);
     if (err == 0) {
         if (log->full)
             LOG_INFO("disk has room again", "dir=%s", log->dir);
@@ -96,9 +94,8 @@ static enum error_code write_batches(struct log *log, const uint8_t *bytes, size
         return ERR_NONE;
     }
     enum error_code code = log_disk_error(log, "append", err);
-    err = active->file.fd >= 0 ? log->fs->truncate(log->fs->arg, active->file, active->size) : 0;
-    if (err != 0)
-        log_disk_error(log, "cut off partial write", err == -ENOSPC ? -EIO : err);
+    if (cut_error != 0)
+        log_disk_error(log, "cut off partial write", cut_error == -ENOSPC ? -EIO : cut_error);
     return code;
 }
 

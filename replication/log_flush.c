@@ -10,7 +10,7 @@
 static void release(struct log_flush *flush)
 {
     for (int i = 0; i < flush->segments_count; i++)
-        segment_unref(flush->segments[i]);
+        segment_unpin(flush->segments[i]);
     flush->segments_count = 0;
 }
 
@@ -26,17 +26,26 @@ bool log_flush_begin(struct log *log, struct log_flush *flush)
         struct segment *seg = log->segments.items[i];
         if (seg->end_offset <= log->flushed_end_offset)
             continue;
-        int err = log_open_segment(log, seg);
+        int err = segment_pin(seg);
         if (err != 0) {
             (void)log_disk_error(log, "open for flush", err);
             release(flush);
             return false;
         }
-        segment_ref(seg);
         flush->segments[flush->segments_count++] = seg;
         flush->end_offset = seg->end_offset;
     }
     return flush->segments_count > 0;
+}
+
+int log_sync_segment(struct segment *seg)
+{
+    int err = segment_acquire(seg);
+    if (err != 0)
+        return err;
+    err = segment_sync(seg);
+    segment_release(seg);
+    return err;
 }
 
 int log_flush_sync(struct log *log, const struct log_flush *flush)

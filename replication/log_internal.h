@@ -10,8 +10,7 @@
 #include "replication/producers.h"
 #include "replication/segment.h"
 
-#define LOG_MARKS        64 /* newest batches whose position is known without reading */
-#define LOG_CLOSED_FILES 4  /* closed segments of one log that are kept open for reading */
+#define LOG_MARKS 64 /* newest batches whose position is known without reading */
 
 /* Where a batch of the active segment stands. */
 struct log_mark {
@@ -46,7 +45,6 @@ struct log {
     bool truncation_noted;    /* the file that lowers the recovery point is there */
     int64_t txns_from;        /* recovery: transaction indexes from here on are not to be trusted */
     int64_t truncations;      /* a flush that began before the last one does not count */
-    uint64_t uses;            /* ticks with every segment that is opened */
     bool failed;              /* refuse everything */
     bool full;                /* the last write met a full disk; for logging once */
     struct buffer scratch;
@@ -79,8 +77,8 @@ void log_clear_marks(struct log *log);
 enum error_code log_roll(struct log *log, int64_t base_offset, int64_t now_ms) MUST_CHECK;
 /* Append a fresh, empty segment to the list. 0 or -errno. */
 int log_add_segment(struct log *log, int64_t base_offset, int64_t now_ms) MUST_CHECK;
-/* Open a segment's file for reading or syncing; closes one that was not used for long. */
-int log_open_segment(struct log *log, struct segment *seg) MUST_CHECK;
+/* Make a segment durable, under the lock. */
+int log_sync_segment(struct segment *seg) MUST_CHECK;
 
 /* Where a batch was found. */
 struct log_found {

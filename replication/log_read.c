@@ -6,34 +6,6 @@
 
 #define SEARCH_BYTES_MAX (256 * 1024 * 1024) /* a batch, inflated, when searching by timestamp */
 
-static void close_unused(struct log *log, const struct segment *keep)
-{
-    struct segment *oldest = NULL;
-    int open = 0;
-    for (size_t i = 0; i + 1 < log->segments.count; i++) {
-        struct segment *seg = log->segments.items[i];
-        if (seg->file.fd < 0 || seg == keep)
-            continue;
-        open++;
-        /* One that waits for its fsync stays open, so that no write error gets lost. */
-        if (seg->end_offset <= log->flushed_end_offset &&
-            (oldest == NULL || seg->last_used < oldest->last_used))
-            oldest = seg;
-    }
-    if (open >= LOG_CLOSED_FILES && oldest != NULL)
-        segment_close_file(oldest);
-}
-
-int log_open_segment(struct log *log, struct segment *seg)
-{
-    bool was_open = seg->file.fd >= 0;
-    int err = segment_open_file(seg);
-    seg->last_used = ++log->uses;
-    if (err == 0 && !was_open)
-        close_unused(log, seg);
-    return err;
-}
-
 /* The mark of the first batch with last offset >= offset; NULL when older batches have to be
  * asked. */
 static const struct log_mark *mark_find(const struct log *log, int64_t offset)
@@ -133,20 +105,18 @@ enum error_code log_read(struct log *log, int64_t offset, const struct log_read_
     if (found == 0 || (found > 0 && base_offset >= limit))
         return ERR_NONE;
     int err = found < 0 ? found : find_stop(log, seg, start, limit, limits, &stop);
+    if (err == 0 && stop <= start)
+        return ERR_NONE;
     if (err == 0)
-        err = log_open_segment(log, seg);
+        err = segment_pin(seg);
     if (err != 0)
         return log_read_error(log, "read", err);
-    if (stop <= start)
-        return ERR_NONE;
-
-    segment_ref(seg);
     out->first_offset = base_offset;
-    out->range = (struct file_range){.fd = seg->file.fd,
+    out->range = (struct file_range){.fd = seg->log.file.fd,
                                      .position = start,
                                      .size = (int32_t)(stop - start),
                                      .owner = seg,
-                                     .release = segment_unref};
+                                     .release = segment_unpin};
     return ERR_NONE;
 }
 
@@ -184,10 +154,11 @@ int log_load_batch(struct log *log, const struct log_found *found, struct buffer
     size_t size = (size_t)batch_size(&found->header);
     buffer_clear(bytes);
     uint8_t *at = buffer_reserve(bytes, size);
-    int err = log_open_segment(log, found->segment);
+    int err = segment_acquire(found->segment);
     if (err != 0)
         return err;
-    int64_t got = log->fs->read(log->fs->arg, found->segment->file, at, size, found->position);
+    int64_t got = log->fs->read(log->fs->arg, found->segment->log.file, at, size, found->position);
+    segment_release(found->segment);
     if (got < 0)
         return (int)got;
     bytes->size = (size_t)got;

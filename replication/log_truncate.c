@@ -53,9 +53,7 @@ static int cut_segments(struct log *log, int64_t offset)
 static int sync_all(struct log *log)
 {
     for (size_t i = log_segment_floor(log, log->flushed_end_offset); i < log->segments.count; i++) {
-        int err = log_open_segment(log, log->segments.items[i]);
-        if (err == 0)
-            err = segment_sync(log->segments.items[i]);
+        int err = log_sync_segment(log->segments.items[i]);
         if (err != 0)
             return err == -ENOSPC ? -EIO : err;
     }

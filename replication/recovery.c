@@ -59,10 +59,12 @@ static int take_file(void *arg, const char *name)
         return 0;
     struct segment *seg = segment_new(log->fs, log->dir, offset);
     vec_push(&log->segments, seg);
-    int err = segment_open_file(seg);
-    int64_t size = err == 0 ? log->fs->size(log->fs->arg, seg->file) : err;
+    int err = segment_acquire(seg);
+    if (err != 0)
+        return err;
+    int64_t size = log->fs->size(log->fs->arg, seg->log.file);
+    segment_release(seg);
     seg->size = MAX(size, 0);
-    segment_close_file(seg);
     return size < 0 ? (int)size : 0;
 }
 
@@ -111,7 +113,7 @@ static int crc_of_batch(struct segment *seg, int64_t position, const struct batc
     int64_t end = position + batch_size(h);
     for (int64_t at = position + CRC_FROM; at < end;) {
         size_t size = (size_t)MIN(end - at, (int64_t)CHUNK_SIZE);
-        int64_t got = seg->fs->read(seg->fs->arg, seg->file, chunk, size, at);
+        int64_t got = seg->fs->read(seg->fs->arg, seg->log.file, chunk, size, at);
         if (got < 0)
             return (int)got;
         if ((size_t)got != size)
@@ -128,7 +130,14 @@ static int check_batch(struct segment *seg, int64_t position, const struct batch
     if (h->base_offset < expected_offset || h->last_offset_delta < 0 ||
         batch_last_offset(h) - seg->base_offset > INT32_MAX)
         return -EBADMSG;
-    return batch_last_offset(h) < crc_from ? 0 : crc_of_batch(seg, position, h, chunk);
+    if (batch_last_offset(h) < crc_from)
+        return 0;
+    int err = segment_acquire(seg);
+    if (err != 0)
+        return err;
+    err = crc_of_batch(seg, position, h, chunk);
+    segment_release(seg);
+    return err;
 }
 
 /* The leader epochs that the log itself shows win over the checkpoint. */
@@ -231,9 +240,12 @@ static enum error_code cut_behind(struct log *log, size_t i, int64_t file_size)
              seg->path, seg->end_offset, file_size - seg->size, log->segments.count - i - 1);
     int err = drop_segments(log, i + 1);
     if (err == 0)
-        err = segment_open_file(seg);
-    if (err == 0)
-        err = log->fs->truncate(log->fs->arg, seg->file, seg->size);
+        err = segment_acquire(seg);
+    if (err == 0) {
+        file_cache_wrote(seg->files, &seg->log);
+        err = log->fs->truncate(log->fs->arg, seg->log.file, seg->size);
+        segment_release(seg);
+    }
     return err == 0 ? ERR_NONE : log_disk_error(log, "cut torn tail", err);
 }
 
@@ -261,11 +273,9 @@ static enum error_code recover_segment(struct log *log, size_t i, bool clean,
 static int sync_recovered(struct log *log, int64_t recovery_point)
 {
     for (size_t i = log_segment_floor(log, recovery_point); i < log->segments.count; i++) {
-        int err = log_open_segment(log, log->segments.items[i]);
-        if (err == 0)
-            err = segment_store_indexes(log->segments.items[i]);
+        int err = segment_store_indexes(log->segments.items[i]);
         if (err == 0 || err == -ENOSPC)
-            err = segment_sync(log->segments.items[i]);
+            err = log_sync_segment(log->segments.items[i]);
         if (err != 0)
             return err;
     }
@@ -283,8 +293,6 @@ static enum error_code recover_segments(struct log *log, bool clean, int64_t rec
         seg->created_ms = now_ms;
         atomic_store(&seg->sealed, i + 1 < log->segments.count);
         atomic_store(&seg->named, true);
-        if (i + 1 < log->segments.count)
-            segment_close_file(seg);
     }
     if (log->segments.count > 0)
         atomic_store(&log_active(log)->sealed, false);
@@ -307,8 +315,6 @@ int log_each_header(struct log *log, int64_t from,
             at.position += batch_size(&at.header);
             found = segment_header_at(at.segment, at.position, &at.header);
         }
-        if (i + 1 < log->segments.count)
-            segment_close_file(at.segment);
         if (found < 0)
             return found;
     }

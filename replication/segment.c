@@ -16,7 +16,8 @@ struct segment *segment_new(const struct fs *fs, const char *folder, int64_t bas
     seg->fs = fs;
     seg->path = mem_strdup(path);
     seg->base_offset = seg->end_offset = base_offset;
-    seg->file = FS_FILE_NONE;
+    seg->files = fs->files != NULL ? file_cache_ref(fs->files) : file_cache_new(fs, 1);
+    seg->log.file = FS_FILE_NONE;
     seg->max_timestamp = seg->max_timestamp_offset = seg->first_timestamp = -1;
     atomic_init(&seg->refs, 1);
     atomic_init(&seg->named, false);
@@ -35,18 +36,44 @@ void segment_ref(struct segment *seg)
     atomic_fetch_add_explicit(&seg->refs, 1, memory_order_relaxed);
 }
 
-void segment_unref(void *owner)
+void segment_unref(struct segment *seg)
 {
-    struct segment *seg = owner;
     if (seg == NULL || atomic_fetch_sub_explicit(&seg->refs, 1, memory_order_acq_rel) > 1)
         return;
-    if (seg->file.fd >= 0)
-        seg->fs->close(seg->fs->arg, seg->file);
+    file_cache_remove(seg->files, &seg->log);
+    file_cache_unref(seg->files);
     index_deinit(&seg->offsets);
     index_deinit(&seg->times);
     txn_index_deinit(&seg->txns);
     free(seg->path);
     free(seg);
+}
+
+int segment_acquire(struct segment *seg)
+{
+    char path[FS_PATH_MAX];
+    segment_path(seg, ".log", path);
+    return file_cache_acquire(seg->files, &seg->log, path);
+}
+
+void segment_release(struct segment *seg)
+{
+    file_cache_release(seg->files, &seg->log);
+}
+
+int segment_pin(struct segment *seg)
+{
+    int err = segment_acquire(seg);
+    if (err == 0)
+        segment_ref(seg);
+    return err;
+}
+
+void segment_unpin(void *owner)
+{
+    struct segment *seg = owner;
+    segment_release(seg);
+    segment_unref(seg);
 }
 
 void segment_path(const struct segment *seg, const char *suffix, char path[FS_PATH_MAX])
@@ -58,9 +85,11 @@ int segment_create(struct segment *seg)
 {
     char path[FS_PATH_MAX];
     segment_path(seg, ".log", path);
-    int err = seg->fs->open(seg->fs->arg, path, FS_CREATE_NEW, &seg->file);
+    struct fs_file file;
+    int err = seg->fs->open(seg->fs->arg, path, FS_CREATE_NEW, &file);
     if (err != 0)
         return err;
+    file_cache_add(seg->files, &seg->log, file);
     err = index_reset(&seg->offsets);
     if (err == 0)
         err = index_reset(&seg->times);
@@ -69,38 +98,36 @@ int segment_create(struct segment *seg)
     return err;
 }
 
-int segment_open_file(struct segment *seg)
-{
-    if (seg->file.fd >= 0)
-        return 0;
-    char path[FS_PATH_MAX];
-    segment_path(seg, ".log", path);
-    return seg->fs->open(seg->fs->arg, path, FS_WRITE, &seg->file);
-}
-
-void segment_close_file(struct segment *seg)
-{
-    if (seg->file.fd < 0 || atomic_load_explicit(&seg->refs, memory_order_acquire) > 1)
-        return;
-    seg->fs->close(seg->fs->arg, seg->file);
-    seg->file = FS_FILE_NONE;
-}
-
 int segment_header_at(struct segment *seg, int64_t position, struct batch_header *h)
 {
     uint8_t bytes[BATCH_HEADER_SIZE];
     if (position >= seg->size)
         return 0;
-    int err = segment_open_file(seg);
+    int err = segment_acquire(seg);
     if (err != 0)
         return err;
-    int64_t got = seg->fs->read(seg->fs->arg, seg->file, bytes, sizeof(bytes), position);
+    int64_t got = seg->fs->read(seg->fs->arg, seg->log.file, bytes, sizeof(bytes), position);
+    segment_release(seg);
     if (got < 0)
         return (int)got;
     err = batch_header_decode(slice_of(bytes, (size_t)got), h);
     if (err != 0)
         return err;
     return position + batch_size(h) <= seg->size ? 1 : -EBADMSG;
+}
+
+int segment_write(struct segment *seg, const uint8_t *bytes, size_t size, int *cut_error)
+{
+    *cut_error = 0;
+    int err = segment_acquire(seg);
+    if (err != 0)
+        return err;
+    file_cache_wrote(seg->files, &seg->log);
+    err = fs_write_at(seg->fs, seg->log.file, bytes, size, seg->size);
+    if (err != 0)
+        *cut_error = seg->fs->truncate(seg->fs->arg, seg->log.file, seg->size);
+    segment_release(seg);
+    return err;
 }
 
 int segment_find(struct segment *seg, int64_t offset, int64_t *position, struct batch_header *h)
@@ -221,9 +248,12 @@ int segment_load_tail(struct segment *seg)
 
 int segment_cut(struct segment *seg, int64_t size)
 {
-    int err = segment_open_file(seg);
-    if (err == 0)
-        err = seg->fs->truncate(seg->fs->arg, seg->file, size);
+    int err = segment_acquire(seg);
+    if (err != 0)
+        return err;
+    file_cache_wrote(seg->files, &seg->log);
+    err = seg->fs->truncate(seg->fs->arg, seg->log.file, size);
+    segment_release(seg);
     if (err == 0)
         err = index_truncate(&seg->offsets, size);
     if (err != 0)
@@ -251,7 +281,7 @@ int segment_store_indexes(struct segment *seg)
 
 int segment_sync(struct segment *seg)
 {
-    int err = seg->fs->sync(seg->fs->arg, seg->file);
+    int err = file_cache_sync(seg->files, &seg->log);
     if (err == 0 && atomic_load(&seg->sealed)) {
         err = index_sync(&seg->offsets);
         if (err == 0)

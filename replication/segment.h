@@ -3,33 +3,33 @@
  *
  * Counted: the log holds one reference, every range being sent and every flush under way another.
  * The last one closes the file, on whatever thread that is; everything else happens under the log's
- * lock. A closed segment's file is opened when it is read and may be closed again while nobody
- * refers to it.
+ * lock. The log file is opened when it is needed and stays open while it is acquired (file_cache.h).
  */
 #pragma once
 
 #include <stdatomic.h>
 
 #include "proto/records.h"
+#include "replication/file_cache.h"
 #include "replication/fs.h"
 #include "replication/index.h"
 #include "replication/txn_index.h"
 
 struct segment {
-    const struct fs *fs;   /* constant */
-    char *path;            /* constant: folder/<base> without a suffix */
-    int64_t base_offset;   /* constant */
-    atomic_int refs;       /* any thread */
-    atomic_bool named;     /* its name in the folder is durable; set by a flush, on any thread */
-    struct fs_file file;   /* FS_FILE_NONE: not open now */
-    int64_t size;          /* bytes, all of them whole batches */
-    int64_t end_offset;    /* exclusive; base_offset when empty */
-    int64_t max_timestamp; /* -1: none */
+    const struct fs *fs;      /* constant */
+    char *path;               /* constant: folder/<base> without a suffix */
+    int64_t base_offset;      /* constant */
+    atomic_int refs;          /* any thread */
+    atomic_bool named;        /* its name in the folder is durable; set by a flush, on any thread */
+    struct file_cache *files; /* constant, counted */
+    struct cached_file log;   /* the log file; to be acquired before use */
+    int64_t size;             /* bytes, all of them whole batches */
+    int64_t end_offset;       /* exclusive; base_offset when empty */
+    int64_t max_timestamp;    /* -1: none */
     int64_t max_timestamp_offset; /* last offset of the batch that has it */
     int64_t first_timestamp;      /* largest of the first batch; -1: none */
     int64_t created_ms;
     int64_t bytes_since_index;
-    uint64_t last_used; /* the log's counter, for closing files unused for long */
     atomic_bool sealed; /* not the last one any more: a flush takes its indexes, too */
     struct index offsets;
     struct index times;
@@ -39,15 +39,18 @@ struct segment {
 /* The segment's struct alone; no file is touched. Owned: one reference. */
 struct segment *segment_new(const struct fs *fs, const char *folder, int64_t base_offset);
 void segment_ref(struct segment *seg);
-/* NULL is fine. `owner` is a struct segment: fits file_range.release. */
-void segment_unref(void *owner);
+void segment_unref(struct segment *seg); /* NULL is fine */
+
+/* Make sure that the log file is open (seg->log.file) until released. */
+int segment_acquire(struct segment *seg) MUST_CHECK;
+void segment_release(struct segment *seg);
+/* Acquire and take a reference, to be given back on any thread. */
+int segment_pin(struct segment *seg) MUST_CHECK;
+/* `owner` is a struct segment: fits file_range.release. */
+void segment_unpin(void *owner);
 
 /* Create the three files, empty; -EEXIST when a log file is there. */
 int segment_create(struct segment *seg) MUST_CHECK;
-/* Make sure that the log file is open. */
-int segment_open_file(struct segment *seg) MUST_CHECK;
-/* Close it if nobody but the log refers to the segment. */
-void segment_close_file(struct segment *seg);
 /* The segment's path with a suffix such as ".log". */
 void segment_path(const struct segment *seg, const char *suffix, char path[FS_PATH_MAX]);
 
@@ -60,6 +63,10 @@ int segment_find(struct segment *seg, int64_t offset, int64_t *position,
 /* Largest batch boundary in [from, upto]; `from` is one. */
 int segment_boundary(struct segment *seg, int64_t from, int64_t upto, int64_t *boundary) MUST_CHECK;
 
+/* Write behind the whole batches; their number does not change. On an error what was written is cut
+ * off again; *cut_error: when even that failed. */
+int segment_write(struct segment *seg, const uint8_t *bytes, size_t size,
+                  int *cut_error) MUST_CHECK;
 /* Account for a batch that stands at `position` (= size before it): offsets, timestamps, sparse
  * index entries. -errno: an index could not be written; the entry is kept in memory. */
 int segment_note(struct segment *seg, const struct batch_header *h, int64_t position,
@@ -71,7 +78,8 @@ int segment_load_tail(struct segment *seg) MUST_CHECK;
 int segment_cut(struct segment *seg, int64_t size) MUST_CHECK;
 /* Write what the indexes hold in memory, the closing time entry included. */
 int segment_store_indexes(struct segment *seg) MUST_CHECK;
-/* fdatasync the log and, once sealed, the indexes, and the folder when the name is new. No lock. */
+/* Pinned: fdatasync the log and, once sealed, the indexes, and the folder when the name is new. No
+ * lock. */
 int segment_sync(struct segment *seg) MUST_CHECK;
 
 /* Rename the files to <name>.deleted. Readers keep theirs. */

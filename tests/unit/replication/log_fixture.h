@@ -19,6 +19,7 @@
 #include "replication/log_internal.h"
 
 #define FILES_MAX 256
+#define OPEN_MAX  3 /* so few that closing and opening again is the rule */
 
 struct fault_file {
     char path[512];
@@ -147,12 +148,14 @@ static int folder_setup(void **state)
     faults.fs.truncate = fault_truncate;
     faults.fs.sync = fault_sync;
     faults.fs.rename = fault_rename;
+    faults.fs.files = file_cache_new(&faults.fs, OPEN_MAX);
     return 0;
 }
 
 static inline int folder_teardown(void **state)
 {
     (void)state;
+    file_cache_unref(faults.fs.files);
     return log_remove_folder(&fs_real, test_folder);
 }
 

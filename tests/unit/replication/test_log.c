@@ -146,7 +146,7 @@ static void full_disk_refuses_appends_until_there_is_room(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(append_spec(log, spec, 0, &offset), ERR_KAFKA_STORAGE_ERROR);
     faults.write_error = 0;
-    struct fs_file file = log_active(log)->file;
+    struct fs_file file = log_active(log)->log.file;
     assert_int_equal(fs_real.size(NULL, file), size); /* the torn write was cut off */
     read_all(log, 0, 10000);
     assert_int_equal(append_spec(log, spec, 0, &offset), ERR_NONE);
