@@ -2,6 +2,7 @@
 #include "broker/node.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -9,6 +10,7 @@
 
 #include "broker/barrier.h"
 #include "broker/controller_host.h"
+#include "broker/fetch_sessions.h"
 #include "broker/fetchers.h"
 #include "broker/link.h"
 #include "broker/producer_ids.h"
@@ -18,10 +20,11 @@
 #include "proto/base/logging.h"
 #include "proto/base/rng.h"
 
-#define LOG_DIRS_MAX        32
-#define VOTERS_MAX          16
-#define UNFENCED_POLL_US    2000
-#define SHUTDOWN_TIMEOUT_MS 5000
+#define LOG_DIRS_MAX              32
+#define VOTERS_MAX                16
+#define FETCH_SESSION_EVICTION_MS 120000
+#define UNFENCED_POLL_US          2000
+#define SHUTDOWN_TIMEOUT_MS       5000
 
 bool node_has_lease(const struct node *n)
 {
@@ -245,10 +248,30 @@ static int data_begin(struct node *n)
     return rc;
 }
 
+/* main() takes these signals once the node is up; until then they wait, and so would the user. */
+static bool stop_is_wanted(void)
+{
+    sigset_t pending;
+    sigemptyset(&pending);
+    sigpending(&pending);
+    return sigismember(&pending, SIGTERM) || sigismember(&pending, SIGINT);
+}
+
 static void wait_unfenced(struct node *n)
 {
-    while (atomic_load(&n->fenced) && !atomic_load(&n->stopping))
+    while (atomic_load(&n->fenced) && !stop_is_wanted())
         usleep(UNFENCED_POLL_US);
+}
+
+static void fetch_sessions_make(struct node *n)
+{
+    struct fetch_sessions_options options = {
+        .slots_max = (int)config_number(&n->config, CONFIG_FETCH_SESSION_SLOTS),
+        .eviction_ms = FETCH_SESSION_EVICTION_MS,
+    };
+    rng_system_bytes(&options.seed, sizeof(options.seed));
+    mutex_init(&n->fetch_sessions_lock);
+    n->fetch_sessions = fetch_sessions_new(&options);
 }
 
 int node_start(struct node *n)
@@ -258,6 +281,7 @@ int node_start(struct node *n)
     atomic_store(&n->broker_epoch, -1);
     atomic_store(&n->fenced, true);
     n->producer_ids = producer_ids_new();
+    fetch_sessions_make(n);
     int threads = (int)config_number(&n->config, CONFIG_NETWORK_THREADS);
     if (threads == 0)
         threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -288,6 +312,8 @@ int node_start(struct node *n)
     on_status_changed(n, &status);
 
     wait_unfenced(n);
+    if (stop_is_wanted())
+        return 0;
     warn_overruled(n);
     server_accept(n);
     LOG_INFO("started", "node_id=%d listener=%s port=%d", n->id,
@@ -311,5 +337,7 @@ void node_stop(struct node *n)
     replicas_close(n->replicas);
     net_stop(&n->net);
     producer_ids_free(n->producer_ids);
+    fetch_sessions_free(n->fetch_sessions);
+    mutex_deinit(&n->fetch_sessions_lock);
     LOG_INFO("stopped", "node_id=%d", n->id);
 }
