@@ -18,6 +18,7 @@ struct wiring;
 struct groups;
 struct producer_ids;
 struct barrier;
+struct fetch_sessions;
 struct controller_host;
 
 struct node {
@@ -33,7 +34,9 @@ struct node {
     struct wiring *wiring;     /* metadata -> partitions, ISR proposals -> commands */
     struct groups *groups;     /* group coordinator */
     struct producer_ids *producer_ids;
-    struct barrier *barrier;            /* waiting until every broker has a change */
+    struct mutex fetch_sessions_lock;
+    struct fetch_sessions *fetch_sessions; /* guarded by fetch_sessions_lock */
+    struct barrier *barrier;               /* waiting until every broker has a change */
     struct controller_host *controller; /* sessions of brokers, while this node leads the quorum */
 
     _Atomic size_t request_bytes; /* of all frames in flight: queued.max.request.bytes */

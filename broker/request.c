@@ -231,13 +231,20 @@ void request_await_data(struct request *req, struct replica *r, enum waiter_kind
     park(req, r, kind, offset, NULL);
 }
 
+void request_interrupt(struct request *req)
+{
+    thread_assert(&NET);
+    if (req->ready == NULL)
+        return;
+    waits_remove(req, req->any ? ERR_NONE : ERR_REQUEST_TIMED_OUT);
+    advance(req);
+}
+
 static void on_timeout(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     thread_assert(&NET);
-    struct request *req = arg;
-    waits_remove(req, req->any ? ERR_NONE : ERR_REQUEST_TIMED_OUT);
-    advance(req);
+    request_interrupt(arg);
 }
 
 static void wait_begin(struct request *req, int64_t timeout_ms, void (*ready)(struct request *))

@@ -98,6 +98,9 @@ void request_when_all(struct request *req, int64_t timeout_ms, void (*ready)(str
 void request_when_any(struct request *req, int64_t timeout_ms, void (*ready)(struct request *))
     ON(NET);
 
+/* As if the time of its wait were over: `ready` is called now. No effect on one that does not wait. */
+void request_interrupt(struct request *req) ON(NET);
+
 /* Submit an encoded metadata command; done() runs here on NET with its result (value in the
  * request's arena). timeout_ms bounds the wait (ERR_REQUEST_TIMED_OUT: it may still happen). */
 typedef void request_submitted(struct request *req, void *arg, enum error_code err,

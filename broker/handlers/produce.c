@@ -74,13 +74,29 @@ static enum error_code append(struct request *req, int16_t acks, const struct im
     return err;
 }
 
-static struct uuid produced_topic_id(struct request *req,
-                                     const struct produce_request_topic_data *in)
+/* Who leads now what was refused here, as far as the version can say it. */
+static void hints_fill(struct request *req, const struct produce_request *in,
+                       struct produce_response *out)
 {
-    if (req->header.api_version >= 13 || req->image == NULL)
-        return in->topic_id;
-    const struct image_topic *topic = image_find_topic(req->image, in->name);
-    return topic ? topic->id : UUID_ZERO;
+    struct leader_hints hints = {0};
+    if (req->header.api_version < LEADER_HINT_PRODUCE_VERSION)
+        return;
+    for (int i = 0; i < out->responses_count; i++)
+        for (int k = 0; k < out->responses[i].partition_responses_count; k++) {
+            struct produce_response_response_partition_response *p =
+                &out->responses[i].partition_responses[k];
+            if (p->error_code == ERR_NOT_LEADER_OR_FOLLOWER)
+                leader_hints_find(&hints, req, in->topic_data[i].name, in->topic_data[i].topic_id,
+                                  p->index, &p->current_leader.leader_id,
+                                  &p->current_leader.leader_epoch);
+        }
+    out->node_endpoints = produce_response_node_endpoint_array(&req->arena, hints.count);
+    for (int i = 0; i < hints.count; i++) {
+        struct produce_response_node_endpoint *e = &out->node_endpoints[out->node_endpoints_count];
+        e->node_id = hints.leaders[i];
+        out->node_endpoints_count +=
+            leader_hint_endpoint(req, e->node_id, &e->host, &e->port, &e->rack);
+    }
 }
 
 static void finish(struct request *req)
@@ -89,24 +105,20 @@ static void finish(struct request *req)
     const struct produce_request *in = req->in;
     struct produce_response *out = req->out;
     bool failed = false;
-    for (int i = 0; i < out->responses_count; i++) {
-        struct uuid topic_id = produced_topic_id(req, &in->topic_data[i]);
+    for (int i = 0; i < out->responses_count; i++)
         for (int k = 0; k < out->responses[i].partition_responses_count; k++) {
             struct produce_response_response_partition_response *p =
                 &out->responses[i].partition_responses[k];
             failed = failed || p->error_code != ERR_NONE;
             if (p->error_code != ERR_NONE)
                 p->base_offset = -1;
-            if (p->error_code == ERR_NOT_LEADER_OR_FOLLOWER)
-                leader_hint_find(req, topic_id, p->index, &p->current_leader.leader_id,
-                                 &p->current_leader.leader_epoch);
         }
-    }
     if (in->acks == ACKS_NONE) {
         /* No answer; the end of the connection is the only sign of failure (as in Kafka). */
         request_reply_silently(req, failed);
         return;
     }
+    hints_fill(req, in, out);
     request_reply(req);
 }
 
