@@ -3,14 +3,13 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "broker/resolve.h"
 #include "proto/base/clock.h"
 #include "proto/frame.h"
 
@@ -34,6 +33,9 @@ struct client {
     char *client_id;
     int fd; /* -1: not connected */
     bool connecting;
+    struct resolve *resolving; /* the host's name is being looked up */
+    struct addresses addresses;
+    int address_next; /* tried when the one before does not answer */
     struct event *readable;
     struct event *writable;
     struct event *timer;
@@ -53,7 +55,7 @@ struct client {
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 
-static void disconnect(struct client *c)
+static void socket_close(struct client *c)
 {
     if (c->fd < 0)
         return;
@@ -63,6 +65,14 @@ static void disconnect(struct client *c)
     close(c->fd);
     c->fd = -1;
     c->connecting = false;
+}
+
+static void disconnect(struct client *c)
+{
+    thread_assert(&NET);
+    resolve_cancel(c->resolving);
+    c->resolving = NULL;
+    socket_close(c);
     free(c->frame);
     c->frame = NULL;
     c->head_size = c->frame_got = c->frame_size = 0;
@@ -163,19 +173,15 @@ bool client_is(const struct client *c, const char *host, int32_t port)
     return c->port == port && strcmp(c->host, host) == 0;
 }
 
-static int connect_start(struct client *c)
+/* Begin to connect to the next address of the host. */
+static int connect_next(struct client *c)
 {
-    char port[16];
-    snprintf(port, sizeof(port), "%d", c->port);
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-    struct addrinfo *found = NULL;
-    if (getaddrinfo(c->host, port, &hints, &found) != 0)
-        return -EHOSTUNREACH;
-    int fd = socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int i = c->address_next++;
+    const struct sockaddr *address = (const struct sockaddr *)&c->addresses.items[i];
+    int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int rc = fd < 0 ? -errno : 0;
-    if (rc == 0 && connect(fd, found->ai_addr, found->ai_addrlen) < 0 && errno != EINPROGRESS)
+    if (rc == 0 && connect(fd, address, c->addresses.sizes[i]) < 0 && errno != EINPROGRESS)
         rc = -errno;
-    freeaddrinfo(found);
     if (rc < 0) {
         if (fd >= 0)
             close(fd);
@@ -190,6 +196,35 @@ static int connect_start(struct client *c)
     CHECK(c->readable != NULL && c->writable != NULL);
     event_add(c->readable, NULL);
     event_add(c->writable, NULL);
+    return 0;
+}
+
+/* One address after the other until one can be tried; the last one's error when none can. */
+static int connect_any(struct client *c, int err)
+{
+    while (err != 0 && c->address_next < c->addresses.count)
+        err = connect_next(c);
+    return err;
+}
+
+static void resolved(void *arg, int err, const struct addresses *found)
+{
+    struct client *c = arg;
+    c->resolving = NULL;
+    c->addresses = *found;
+    c->address_next = 0;
+    if (err == 0)
+        err = connect_any(c, -EHOSTUNREACH);
+    if (err != 0)
+        fail_all(c, err);
+}
+
+static int connect_start(struct client *c)
+{
+    c->address_next = 0;
+    if (resolve_numeric(c->host, c->port, &c->addresses))
+        return connect_any(c, -EHOSTUNREACH);
+    c->resolving = resolve_start(c->thread, c->host, c->port, resolved, c);
     return 0;
 }
 
@@ -218,7 +253,10 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         socklen_t size = sizeof(err);
         getsockopt(fd, SOL_SOCKET, SO_ERROR, &err, &size);
         if (err != 0) {
-            fail_all(c, -err);
+            socket_close(c);
+            err = connect_any(c, -err);
+            if (err != 0)
+                fail_all(c, err);
             return;
         }
         c->connecting = false;
@@ -321,8 +359,8 @@ void client_send(struct client *c, int16_t api_key, int16_t version, const void 
                                  .deadline_ms = clock_monotonic_ms() + timeout_ms,
                                  .answered = answered,
                                  .arg = arg};
-    if (c->fd < 0) {
-        int rc = connect_start(c);
+    if (c->fd < 0 && c->resolving == NULL) {
+        int rc = c->pending_error != 0 ? c->pending_error : connect_start(c);
         if (rc < 0) {
             list_push_back(&c->calls, &call->link);
             c->pending_error = rc;
@@ -345,5 +383,6 @@ void client_send(struct client *c, int16_t api_key, int16_t version, const void 
     buffer_deinit(&bytes);
     timer_arm(c);
     /* Written from the loop, so that a failure is never reported from inside this call. */
-    event_add(c->writable, NULL);
+    if (c->fd >= 0)
+        event_add(c->writable, NULL);
 }
