@@ -157,7 +157,9 @@ class Health(Container):
         self.environment.update({
             "KAFKA_NODE_ID": "1",
             "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@127.0.0.1:{quorum}",
-            "KAFKA_LISTENERS": f"CONTROLLER://127.0.0.1:{quorum},PLAINTEXT://127.0.0.1:{client}"})
+            "KAFKA_LISTENERS": f"RAFT://127.0.0.1:{quorum}, INSIDE://localhost:{client}",
+            "KAFKA_CONTROLLER_LISTENER_NAMES": "RAFT",
+            "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "RAFT:PLAINTEXT,INSIDE:PLAINTEXT"})
         self.assertFalse(self.healthy())
         log = open(os.path.join(self.dir, "log"), "w+b")
         self.addCleanup(log.close)
