@@ -221,6 +221,7 @@ static void resolved(void *arg, int err, const struct addresses *found)
 
 static int connect_start(struct client *c)
 {
+    thread_assert(&NET);
     c->address_next = 0;
     if (resolve_numeric(c->host, c->port, &c->addresses))
         return connect_any(c, -EHOSTUNREACH);
