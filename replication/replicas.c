@@ -14,31 +14,19 @@
 #include "proto/base/logging.h"
 #include "replication/replicas_internal.h"
 
-#define TICK_MS            100
-#define REMOVE_WAIT_MS     5000
-#define METADATA_BYTES_MAX 4096
-
-struct table_key {
-    struct uuid topic_id;
-    int32_t index;
-    int32_t zero; /* no padding: the key is compared as bytes */
-};
-
-static struct table_key key_of(struct uuid topic_id, int32_t index)
-{
-    return (struct table_key){topic_id, index, 0};
-}
+#define TICK_MS        100
+#define REMOVE_WAIT_MS 5000
 
 /* --- Entries --- */
 
-static void folder_path(const struct replica_entry *e, char path[FS_PATH_MAX])
+void replica_folder(const struct replica_entry *e, char path[FS_PATH_MAX])
 {
     snprintf(path, FS_PATH_MAX, "%s/%s-%d", e->owner->dirs[e->log_dir].path, e->topic,
              e->base.index);
 }
 
-static struct replica_entry *entry_new(struct replicas *rs, int log_dir, struct slice topic,
-                                       struct uuid topic_id, int32_t index)
+struct replica_entry *replica_entry_new(struct replicas *rs, int log_dir, struct slice topic,
+                                        struct uuid topic_id, int32_t index)
 {
     struct replica_entry *e = mem_zalloc(sizeof(*e));
     e->owner = rs;
@@ -62,7 +50,7 @@ static void entry_free(struct replica_entry *e)
     if (e->removed && log != NULL) {
         rc = log_delete(log);
     } else if (e->removed) {
-        folder_path(e, path);
+        replica_folder(e, path);
         rc = log_remove_folder(e->owner->fs, path);
     } else if (log != NULL) {
         log_close(log);
@@ -131,96 +119,6 @@ static void check_log(struct replica_entry *e, enum error_code err, const char *
 
 /* --- Opening --- */
 
-static enum error_code entry_open(struct replica_entry *e, const struct partition_config *config)
-{
-    struct replicas *rs = e->owner;
-    struct log_dir *dir = &rs->dirs[e->log_dir];
-    char path[FS_PATH_MAX];
-    struct log *log;
-    folder_path(e, path);
-    enum error_code err =
-        log_open(path, rs->fs, &config->log, e->base.topic_id, dir->clean,
-                 checkpoint_find(&dir->recovery_points, e->base.topic, e->base.index),
-                 clock_wall_ms(), &log);
-    if (err != ERR_NONE)
-        return err;
-    err = log_restore(log, checkpoint_find(&dir->log_starts, e->base.topic, e->base.index),
-                      checkpoint_find(&dir->cleaned_offsets, e->base.topic, e->base.index));
-    if (err != ERR_NONE) {
-        log_close(log);
-        return err;
-    }
-    int64_t watermark = checkpoint_find(&dir->high_watermarks, e->base.topic, e->base.index);
-    e->base.partition = partition_new(rs->options.node_id, e->base.topic, e->base.topic_id,
-                                      e->base.index, config, log, watermark);
-    return ERR_NONE;
-}
-
-static bool topic_id_read(struct replicas *rs, const char *folder, struct uuid *id)
-{
-    char path[FS_PATH_MAX + 32];
-    char *text = NULL;
-    snprintf(path, sizeof(path), "%s/partition.metadata", folder);
-    bool found = false;
-    if (fs_read_text(rs->fs, path, &text, METADATA_BYTES_MAX) == 0) {
-        char *at = strstr(text, "topic_id: ");
-        found = at != NULL && strlen(at + 10) >= UUID_TEXT_SIZE - 1 &&
-                uuid_from_text(slice_of(at + 10, UUID_TEXT_SIZE - 1), id) == 0;
-    }
-    free(text);
-    return found;
-}
-
-struct scan {
-    struct replicas *rs;
-    int log_dir;
-};
-
-/* A folder <topic>-<index>; anything else in the log dir is not ours to touch. */
-static int folder_found(void *arg, const char *name)
-{
-    struct scan *scan = arg;
-    struct replicas *rs = scan->rs;
-    struct log_dir *dir = &rs->dirs[scan->log_dir];
-    const char *dash = strrchr(name, '-');
-    char *end = NULL;
-    long index = dash ? strtol(dash + 1, &end, 10) : -1;
-    if (dash == NULL || dash == name || end == dash + 1 || *end != '\0' || index < 0)
-        return 0;
-    char path[FS_PATH_MAX];
-    struct uuid id;
-    snprintf(path, sizeof(path), "%s/%s", dir->path, name);
-    if (!topic_id_read(rs, path, &id))
-        return 0;
-    struct partition_config config = {
-        .log = log_config_default(), .min_insync_replicas = 1, .replica_lag_time_max_ms = 30000};
-    struct table_key key = key_of(id, (int32_t)index);
-    struct replica_entry *e =
-        entry_new(rs, scan->log_dir, slice_of(name, (size_t)(dash - name)), id, (int32_t)index);
-    enum error_code err = entry_open(e, &config);
-    if (err != ERR_NONE)
-        LOG_ERROR("cannot open a partition's log, the replica is offline", "dir=%s error=%s", path,
-                  error_name(err));
-    dir->replicas_count++;
-    map_put(&rs->table, MAP_KEY(key), e);
-    return 0;
-}
-
-static void dir_open(struct replicas *rs, int i)
-{
-    struct log_dir *dir = &rs->dirs[i];
-    struct scan scan = {rs, i};
-    checkpoints_read(rs, dir);
-    int rc = rs->fs->list(rs->fs->arg, dir->path, folder_found, &scan);
-    if (rc < 0) {
-        LOG_ERROR("cannot read a log folder", "dir=%s error=\"%s\"", dir->path, strerror(-rc));
-        dir->failed = true;
-    }
-    checkpoints_forget(dir);
-    LOG_INFO("log folder loaded", "dir=%s replicas=%d clean=%d", dir->path, dir->replicas_count,
-             dir->clean);
-}
-
 static void background_run(void *arg);
 
 enum error_code replicas_open(const struct replicas_options *options, const struct fs *fs,
@@ -229,18 +127,16 @@ enum error_code replicas_open(const struct replicas_options *options, const stru
     struct replicas *rs = mem_zalloc(sizeof(*rs));
     *replicas = NULL;
     rs->options = *options;
-    rs->fs = fs;
+    rs->file_table = *fs;
+    rs->fs = &rs->file_table;
     rs->dirs_count = options->log_dirs_count;
     rs->dirs = mem_zalloc((size_t)rs->dirs_count * sizeof(*rs->dirs));
     mutex_init(&rs->lock);
-    int failed = 0;
-    for (int i = 0; i < rs->dirs_count; i++) {
+    for (int i = 0; i < rs->dirs_count; i++)
         rs->dirs[i].path = mem_strdup(options->log_dirs[i]);
-        dir_open(rs, i);
-        failed += rs->dirs[i].failed;
-    }
-    if (failed == rs->dirs_count)
-        return ERR_KAFKA_STORAGE_ERROR;
+    enum error_code err = replicas_load(rs);
+    if (err != ERR_NONE)
+        return err;
     CHECK(flush_start(rs) == 0);
     CHECK(thread_start(&rs->background, &BACKGROUND, "replicas", background_run, rs) == 0);
     *replicas = rs;
@@ -251,7 +147,7 @@ enum error_code replicas_open(const struct replicas_options *options, const stru
 
 struct replica *replicas_find(struct replicas *rs, struct uuid topic_id, int32_t index)
 {
-    struct table_key key = key_of(topic_id, index);
+    struct replica_key key = replica_key(topic_id, index);
     mutex_lock(&rs->lock);
     struct replica_entry *e = map_find(&rs->table, MAP_KEY(key));
     if (e != NULL)
@@ -329,13 +225,13 @@ static enum error_code entry_create(struct replicas *rs, struct slice topic, str
     *out = NULL;
     if (dir < 0)
         return ERR_KAFKA_STORAGE_ERROR;
-    struct replica_entry *e = entry_new(rs, dir, topic, topic_id, index);
-    enum error_code err = entry_open(e, config);
+    struct replica_entry *e = replica_entry_new(rs, dir, topic, topic_id, index);
+    enum error_code err = replica_open_log(e, config);
     if (err != ERR_NONE) {
         replica_unref(&e->base);
         return err;
     }
-    struct table_key key = key_of(topic_id, index);
+    struct replica_key key = replica_key(topic_id, index);
     atomic_fetch_add(&e->refs, 1); /* the caller's */
     mutex_lock(&rs->lock);
     rs->dirs[dir].replicas_count++;
@@ -343,6 +239,17 @@ static enum error_code entry_create(struct replicas *rs, struct slice topic, str
     mutex_unlock(&rs->lock);
     *out = e;
     return ERR_NONE;
+}
+
+/* A damaged log is thrown away only where nobody counts on it: another leads, and the in-sync
+ * replicas go on without this one until it has caught up. */
+static bool may_start_over(const struct replica_entry *e, const struct partition_state *state)
+{
+    int32_t self = e->owner->options.node_id;
+    for (int i = 0; i < state->isr_count; i++)
+        if (state->isr[i] == self)
+            return false;
+    return e->damaged && state->leader >= 0 && state->leader != self;
 }
 
 enum error_code replicas_apply(struct replicas *rs, struct slice topic, struct uuid topic_id,
@@ -358,6 +265,8 @@ enum error_code replicas_apply(struct replicas *rs, struct slice topic, struct u
         return err;
     struct partition_effects fx = {0};
     mutex_lock(&e->base.lock);
+    if (e->base.partition == NULL && may_start_over(e, state) && !e->removed)
+        err = replica_start_over(e, config);
     if (e->base.partition == NULL) {
         err = ERR_KAFKA_STORAGE_ERROR;
     } else {
@@ -378,7 +287,7 @@ enum error_code replicas_apply(struct replicas *rs, struct slice topic, struct u
 
 void replicas_remove(struct replicas *rs, struct uuid topic_id, int32_t index)
 {
-    struct table_key key = key_of(topic_id, index);
+    struct replica_key key = replica_key(topic_id, index);
     mutex_lock(&rs->lock);
     struct replica_entry *e = map_remove(&rs->table, MAP_KEY(key));
     if (e != NULL)
@@ -415,15 +324,15 @@ void replicas_remove_strays(struct replicas *rs, bool (*keep)(void *arg, struct 
     free(all);
 }
 
-void replicas_proposal_failed(struct replicas *rs, struct uuid topic_id, int32_t index,
+void replicas_proposal_failed(struct replicas *rs, const struct isr_proposal *proposal,
                               enum error_code err)
 {
-    struct replica *r = replicas_find(rs, topic_id, index);
+    struct replica *r = replicas_find(rs, proposal->topic_id, proposal->partition);
     if (r == NULL)
         return;
     mutex_lock(&r->lock);
     if (r->partition != NULL)
-        partition_proposal_failed(r->partition, err, clock_monotonic_ms());
+        partition_proposal_failed(r->partition, proposal, err, clock_monotonic_ms());
     mutex_unlock(&r->lock);
     replica_unref(r);
 }
@@ -594,6 +503,7 @@ void replicas_close(struct replicas *rs)
     for (int i = 0; i < rs->dirs_count; i++)
         free(rs->dirs[i].path);
     free(rs->dirs);
+    file_cache_unref(rs->file_table.files);
     mutex_deinit(&rs->lock);
     free(rs);
 }

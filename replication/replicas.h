@@ -31,8 +31,10 @@ struct replicas_options {
     int32_t node_id;
     const char *const *log_dirs;
     int log_dirs_count;
-    int flush_threads;                   /* num.flush.threads, default 4 */
-    int64_t checkpoint_interval_ms;      /* replica.high.watermark.checkpoint.interval.ms, 5000 */
+    int flush_threads;              /* num.flush.threads, default 4 */
+    int recovery_threads;           /* num.recovery.threads.per.data.dir; 0: 2 */
+    int open_files_max;             /* log.open.files.max; 0: half of what the process may have */
+    int64_t checkpoint_interval_ms; /* replica.high.watermark.checkpoint.interval.ms, 5000 */
     int64_t retention_check_interval_ms; /* log.retention.check.interval.ms, 300000 */
     struct replicas_callbacks callbacks;
 };
@@ -54,7 +56,7 @@ void replicas_remove(struct replicas *rs, struct uuid topic_id, int32_t index);
  * keep(arg, topic_id, index): is it still ours? */
 void replicas_remove_strays(struct replicas *rs, bool (*keep)(void *arg, struct uuid, int32_t),
                             void *arg);
-void replicas_proposal_failed(struct replicas *rs, struct uuid topic_id, int32_t index,
+void replicas_proposal_failed(struct replicas *rs, const struct isr_proposal *proposal,
                               enum error_code err);
 
 /* A counted handle: the partition and its lock. */

@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "proto/base/map.h"
+#include "replication/file_cache.h"
 #include "replication/replicas.h"
 
 /* A replica with what the node keeps around it. */
@@ -22,6 +23,7 @@ struct replica_entry {
     bool dirty;             /* guarded by base.lock: appended since that flush began */
     struct list flush_link; /* guarded by owner->flush_lock */
     bool doomed;            /* guarded by base.lock: offline as soon as the running flush ends */
+    bool damaged;           /* guarded by base.lock: its log cannot be opened as it is */
     bool removed;           /* guarded by base.lock: the topic is gone */
 };
 
@@ -39,7 +41,8 @@ struct log_dir {
 
 struct replicas {
     struct replicas_options options;
-    const struct fs *fs;
+    const struct fs *fs;  /* constant: file_table */
+    struct fs file_table; /* constant: the caller's, with a bound on open files */
     struct log_dir *dirs;
     int dirs_count;
 
@@ -55,12 +58,41 @@ struct replicas {
     _Atomic bool stopping;
 };
 
+/* Of the table: compared as bytes, so without padding. */
+struct replica_key {
+    struct uuid topic_id;
+    int32_t index;
+    int32_t zero;
+};
+
+static inline struct replica_key replica_key(struct uuid topic_id, int32_t index)
+{
+    return (struct replica_key){topic_id, index, 0};
+}
+
 #define ENTRY(r) CONTAINER_OF(r, struct replica_entry, base)
 
 /* Lock held: do what the pure logic asked for. */
 void replica_effects(struct replica_entry *e, const struct partition_effects *fx);
 /* Lock held: the log failed; the replica is offline from now on. */
 void replica_offline(struct replica_entry *e, const char *reason);
+
+struct replica_entry *replica_entry_new(struct replicas *rs, int log_dir, struct slice topic,
+                                        struct uuid topic_id, int32_t index);
+/* Its folder: <log dir>/<topic>-<index>. */
+void replica_folder(const struct replica_entry *e, char path[FS_PATH_MAX]);
+
+/* loading.c: all log folders, before any other thread runs. ERR_KAFKA_STORAGE_ERROR when none of
+ * them is usable. */
+enum error_code replicas_load(struct replicas *rs) MUST_CHECK;
+/* Open (or create) the log of an entry and its partition. As log_open(). */
+enum error_code replica_open_log(struct replica_entry *e,
+                                 const struct partition_config *config) MUST_CHECK;
+
+/* Lock held, the log is damaged and not open: keep its folder aside (<name>.<id>-stray) and begin
+ * with an empty log. */
+enum error_code replica_start_over(struct replica_entry *e,
+                                   const struct partition_config *config) MUST_CHECK;
 
 /* waiters.c; lock held */
 void waiters_wake(struct replica_entry *e, enum waiter_kind kind, enum error_code err);

@@ -47,7 +47,7 @@ static struct timespec deadline(void)
 }
 
 /* Until *count reached `wanted`; the counters of the gate only. */
-static void gate_await(const int *count, int wanted)
+static inline void gate_await(const int *count, int wanted)
 {
     struct timespec at = deadline();
     pthread_mutex_lock(&gate.lock);
@@ -171,6 +171,7 @@ static int replicas_teardown(void **state)
 {
     (void)state;
     (void)fs_real.list(NULL, test_folder, remove_below, test_folder);
+    file_cache_unref(faults.fs.files);
     return rmdir(test_folder);
 }
 
