@@ -231,6 +231,70 @@ static void fields_delete_offsets(const struct codec *k, struct delete_offsets *
     codec_partitions(k, &c->partitions, &c->partitions_count);
 }
 
+static void fields_init_txn_producer(const struct codec *k, struct init_txn_producer *c)
+{
+    codec_slice(k, &c->transactional_id);
+    codec_i32(k, &c->timeout_ms);
+    codec_i64(k, &c->producer_id);
+    codec_i16(k, &c->epoch);
+    codec_i64(k, &c->now_ms);
+}
+
+static void codec_txn_producer(const struct codec *k, struct command_txn_producer *p)
+{
+    codec_slice(k, &p->transactional_id);
+    codec_i64(k, &p->producer_id);
+    codec_i16(k, &p->epoch);
+}
+
+static void fields_add_to_txn(const struct codec *k, struct add_to_txn *c)
+{
+    codec_txn_producer(k, &c->producer);
+    codec_bool(k, &c->verify_only);
+    codec_nullable(k, &c->group);
+    CODEC_ARRAY(k, c->partitions, &c->partitions_count, 20);
+    FOR_EACH (partition, c->partitions, c->partitions_count) {
+        codec_uuid(k, &partition->topic_id);
+        codec_i32(k, &partition->partition);
+    }
+    codec_i64(k, &c->now_ms);
+}
+
+static void fields_commit_txn_offsets(const struct codec *k, struct commit_txn_offsets *c)
+{
+    codec_txn_producer(k, &c->producer);
+    codec_bool(k, &c->add);
+    codec_i64(k, &c->now_ms);
+    fields_commit_offsets(k, &c->commit);
+}
+
+static void fields_end_txn(const struct codec *k, struct end_txn *c)
+{
+    codec_txn_producer(k, &c->producer);
+    codec_bool(k, &c->commit);
+    codec_i8(k, &c->version);
+    codec_i64(k, &c->now_ms);
+}
+
+static void fields_time_out_txn(const struct codec *k, struct time_out_txn *c)
+{
+    codec_slice(k, &c->transactional_id);
+    codec_i64(k, &c->start_ms);
+    codec_i64(k, &c->now_ms);
+}
+
+static void fields_complete_txn(const struct codec *k, struct complete_txn *c)
+{
+    codec_txn_producer(k, &c->producer);
+    codec_i64(k, &c->now_ms);
+}
+
+static void fields_forget_txn(const struct codec *k, struct forget_txn *c)
+{
+    codec_slice(k, &c->transactional_id);
+    codec_i64(k, &c->updated_ms);
+}
+
 /* The copy is shallow: writing does not change what a field points to. */
 #define COMMAND_ENCODE(KIND, number, name, type)                                                   \
     void command_encode_##name(struct buffer *out, const struct type *c)                           \
@@ -395,6 +459,14 @@ int command_results_decode(struct slice bytes, struct command_results *out)
 int64_t command_value_int64(struct slice value)
 {
     return value.size == 8 ? (int64_t)wire_load(value.data, 8) : -1;
+}
+
+struct command_txn_value command_value_txn(struct slice value)
+{
+    if (value.size != 10)
+        return (struct command_txn_value){-1, -1};
+    return (struct command_txn_value){(int64_t)wire_load(value.data, 8),
+                                      (int16_t)wire_load(value.data + 8, 2)};
 }
 
 enum error_code command_value_error(struct slice value, int32_t i)

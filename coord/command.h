@@ -39,7 +39,14 @@
     X(COMMIT_OFFSETS, 15, commit_offsets, commit_offsets)                                          \
     X(DELETE_OFFSETS, 16, delete_offsets, delete_offsets)                                          \
     X(ALTER_RESOURCE, 20, alter_resource, alter_resource)                                          \
-    X(ALTER_REASSIGNMENT, 21, alter_reassignment, alter_reassignment)
+    X(ALTER_REASSIGNMENT, 21, alter_reassignment, alter_reassignment)                              \
+    X(INIT_TXN_PRODUCER, 30, init_txn_producer, init_txn_producer)                                 \
+    X(ADD_TO_TXN, 31, add_to_txn, add_to_txn)                                                      \
+    X(COMMIT_TXN_OFFSETS, 32, commit_txn_offsets, commit_txn_offsets)                              \
+    X(END_TXN, 33, end_txn, end_txn)                                                               \
+    X(TIME_OUT_TXN, 34, time_out_txn, time_out_txn)                                                \
+    X(COMPLETE_TXN, 35, complete_txn, complete_txn)                                                \
+    X(FORGET_TXN, 36, forget_txn, forget_txn)
 
 enum command_kind {
 #define COMMAND_KIND(KIND, number, name, type) COMMAND_##KIND = number,
@@ -216,6 +223,77 @@ struct delete_offsets {
     int32_t partitions_count; /* -1: all of the group */
 };
 
+/*
+ * Transactions (txn.h). Decided on the committed state when applied, so no slot's epoch is needed:
+ * whoever asks, the answer is the same. Errors are those of txn.h; an unknown transactional id is
+ * ERR_INVALID_PRODUCER_ID_MAPPING. Values of INIT, END, TIME_OUT and COMPLETE: command_value_txn().
+ */
+struct init_txn_producer {
+    struct slice transactional_id;
+    int32_t timeout_ms;
+    int64_t producer_id; /* what it has, -1: nothing */
+    int16_t epoch;
+    int64_t now_ms;
+};
+
+struct command_txn_producer {
+    struct slice transactional_id;
+    int64_t producer_id;
+    int16_t epoch;
+};
+
+struct command_txn_partition {
+    struct uuid topic_id;
+    int32_t partition;
+};
+
+/* verify_only: value is the error of each partition (command_value_error), ERR_TRANSACTION_ABORTABLE
+ * where it does not belong to the open transaction. Else a transaction is begun if none is open.
+ * ERR_UNKNOWN_TOPIC_OR_PARTITION: nothing was added. */
+struct add_to_txn {
+    struct command_txn_producer producer;
+    bool verify_only;
+    struct slice group; /* null: none */
+    struct command_txn_partition *partitions;
+    int32_t partitions_count;
+    int64_t now_ms;
+};
+
+/* Offsets that take effect when the transaction commits. add: the group joins the transaction, too;
+ * else it must belong to it (ERR_INVALID_TXN_STATE). ERR_NOT_COORDINATOR as for all group
+ * commands. */
+struct commit_txn_offsets {
+    struct command_txn_producer producer;
+    bool add;
+    int64_t now_ms;
+    struct commit_offsets commit;
+};
+
+struct end_txn {
+    struct command_txn_producer producer;
+    bool commit;
+    int8_t version; /* of transactions: 2 raises the epoch */
+    int64_t now_ms;
+};
+
+struct time_out_txn {
+    struct slice transactional_id;
+    int64_t start_ms;
+    int64_t now_ms;
+};
+
+/* The producer is the one of the markers. */
+struct complete_txn {
+    struct command_txn_producer producer;
+    int64_t now_ms;
+};
+
+/* Forget a transactional id that was not used since. ERR_INVALID_TXN_STATE: it was. */
+struct forget_txn {
+    struct slice transactional_id;
+    int64_t updated_ms;
+};
+
 struct command {
     enum command_kind kind;
     union {
@@ -273,4 +351,10 @@ int command_results_decode(struct slice bytes, struct command_results *out) MUST
 
 /* Values of results; -1 (UNKNOWN_SERVER_ERROR) for a value of another form. */
 int64_t command_value_int64(struct slice value);
+/* The producer to go on with; its epoch -1: the transaction before is being aborted, ask again. */
+struct command_txn_value {
+    int64_t producer_id;
+    int16_t epoch;
+};
+struct command_txn_value command_value_txn(struct slice value);
 enum error_code command_value_error(struct slice value, int32_t i);

@@ -30,7 +30,10 @@ enum change_kind {
     CHANGE_PRODUCER_IDS, /* next producer id in `number` */
     CHANGE_STREAM, /* a submitter's last batch: node_id, incarnation, sequence in `number`, value */
     CHANGE_GROUP,  /* group row: key group id, value blob (null: deleted) */
-    CHANGE_OFFSET  /* committed offset: see struct change */
+    CHANGE_OFFSET, /* committed offset: see struct change */
+    CHANGE_TXN,    /* transactional id in `key`, its state in `value` (null: forgotten) */
+    CHANGE_TXN_OFFSET,     /* as CHANGE_OFFSET, once the transaction of producer `number` commits */
+    CHANGE_TXN_OFFSETS_END /* those of producer `number`: `offset` 1 commits, 0 drops them */
 };
 
 struct change {
@@ -81,6 +84,8 @@ void metadata_load_resource(struct metadata *m, int8_t kind, struct slice name,
                             struct image_config config);
 void metadata_load_stream(struct metadata *m, int32_t node_id, struct uuid incarnation,
                           int64_t sequence, struct slice results);
+/* One transactional id (txn.h); bytes that do not decode are a broken invariant. */
+void metadata_load_txn(struct metadata *m, struct slice id, struct slice value);
 void metadata_load_done(struct metadata *m);
 
 int64_t metadata_next_producer_id(const struct metadata *m);

@@ -4,6 +4,7 @@
 #include "coord/image_internal.h"
 #include "coord/metadata.h"
 #include "proto/base/buffer.h"
+#include "proto/base/map.h"
 
 #define REASON_SIZE 200
 
@@ -20,6 +21,7 @@ struct metadata {
     struct image *img; /* the state; shared with readers once it was given out */
     int64_t next_producer_id;
     VEC(struct stream) streams; /* by node id */
+    struct map txns;            /* transactional id -> struct txn */
 };
 
 /* One command being applied: where it stands, and where its effects go. */
@@ -78,6 +80,22 @@ void reassignment_settle(struct apply *a, struct uuid topic_id, int32_t index);
 enum error_code apply_put_group(struct apply *a, const struct put_group *c);
 enum error_code apply_commit_offsets(struct apply *a, const struct commit_offsets *c);
 enum error_code apply_delete_offsets(struct apply *a, const struct delete_offsets *c);
+
+/* The slot's present coordinator asks, and the group belongs there. */
+enum error_code check_slot(struct apply *a, int32_t slot, int32_t epoch, struct slice group);
+
+/* metadata_txns.c */
+enum error_code apply_init_txn_producer(struct apply *a, const struct init_txn_producer *c);
+enum error_code apply_add_to_txn(struct apply *a, const struct add_to_txn *c);
+enum error_code apply_commit_txn_offsets(struct apply *a, const struct commit_txn_offsets *c);
+enum error_code apply_end_txn(struct apply *a, const struct end_txn *c);
+enum error_code apply_time_out_txn(struct apply *a, const struct time_out_txn *c);
+enum error_code apply_complete_txn(struct apply *a, const struct complete_txn *c);
+enum error_code apply_forget_txn(struct apply *a, const struct forget_txn *c);
+void txns_free(struct metadata *m);
+/* Every id and its state, in one order. */
+struct wire_writer;
+void txns_digest(const struct metadata *m, struct wire_writer *w);
 
 /* slots.c: give slots without an active owner away, then even out by moving as few as possible. */
 void slots_assign(struct apply *a);

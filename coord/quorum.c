@@ -453,3 +453,20 @@ int quorum_list_groups(struct quorum *q, struct arena *arena, struct slice **ids
 {
     return state_list_groups(q->state, arena, ids, count);
 }
+
+int quorum_read_pending_offsets(struct quorum *q, struct slice group, struct arena *arena,
+                                struct committed_offset **out, int *count)
+{
+    return state_read_pending_offsets(q->state, group, arena, out, count);
+}
+
+int quorum_read_txn(struct quorum *q, struct slice id, struct arena *arena, struct slice *blob)
+{
+    return state_read_txn(q->state, id, arena, blob);
+}
+
+int quorum_list_txns(struct quorum *q, int state_min, int state_max, struct arena *arena,
+                     struct stored_txn **out, int *count)
+{
+    return state_list_txns(q->state, state_min, state_max, arena, out, count);
+}

@@ -123,3 +123,18 @@ int quorum_read_group(struct quorum *q, struct slice group, struct arena *arena,
                       struct slice *blob) MUST_CHECK;
 int quorum_list_groups(struct quorum *q, struct arena *arena, struct slice **ids,
                        int *count) MUST_CHECK;
+/* Offsets of open transactions of a group: not committed yet (UNSTABLE_OFFSET_COMMIT). */
+int quorum_read_pending_offsets(struct quorum *q, struct slice group, struct arena *arena,
+                                struct committed_offset **out, int *count) MUST_CHECK;
+
+/* --- Transactions, likewise (txn_decode()) --- */
+struct stored_txn {
+    struct slice id;
+    struct slice value;
+};
+/* Null slice when there is none. */
+int quorum_read_txn(struct quorum *q, struct slice id, struct arena *arena,
+                    struct slice *blob) MUST_CHECK;
+/* All whose state lies between the two (enum txn_state), by id. */
+int quorum_list_txns(struct quorum *q, int state_min, int state_max, struct arena *arena,
+                     struct stored_txn **out, int *count) MUST_CHECK;

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "coord/image_resources.h"
+#include "coord/txn.h"
 #include "proto/base/logging.h"
 
 static const char *const statements[STATE_STATEMENTS] = {
@@ -31,6 +32,14 @@ static const char *const statements[STATE_STATEMENTS] = {
     [STATE_DELETE_OFFSET] =
         "DELETE FROM group_offsets WHERE group_id=? AND topic=? AND partition=?",
     [STATE_DELETE_OFFSETS] = "DELETE FROM group_offsets WHERE group_id=?",
+    [STATE_PUT_TXN] = "INSERT OR REPLACE INTO transactions VALUES(?,?,?,?,?,?,?)",
+    [STATE_DELETE_TXN] = "DELETE FROM transactions WHERE transactional_id=?",
+    [STATE_PUT_TXN_OFFSET] = "INSERT OR REPLACE INTO txn_offsets VALUES(?,?,?,?,?,?,?,?,?)",
+    [STATE_COMMIT_TXN_OFFSETS] =
+        "INSERT OR REPLACE INTO group_offsets SELECT group_id, topic, partition, committed_offset,"
+        " leader_epoch, metadata, commit_time_ms, expire_time_ms FROM txn_offsets"
+        " WHERE producer_id=? ORDER BY group_id, topic, partition",
+    [STATE_DELETE_TXN_OFFSETS] = "DELETE FROM txn_offsets WHERE producer_id=?",
     [STATE_PUT_SLOT] = "INSERT OR REPLACE INTO slots VALUES(?,?,?)",
     [STATE_PUT_STREAM] = "INSERT OR REPLACE INTO streams VALUES(?,?,?,?)",
 };
@@ -290,6 +299,52 @@ static void put_offset(struct state *s, const struct change *c)
     run(s, which);
 }
 
+static void put_txn(struct state *s, const struct change *c)
+{
+    struct txn *t;
+    if (slice_is_null(c->value)) {
+        state_bind_text(s->statements[STATE_DELETE_TXN], 1, c->key);
+        run(s, STATE_DELETE_TXN);
+        return;
+    }
+    CHECK(txn_decode(c->key, c->value, &t) == 0);
+    sqlite3_stmt *st = s->statements[STATE_PUT_TXN];
+    state_bind_text(st, 1, c->key);
+    sqlite3_bind_int(st, 2, (int)t->state);
+    sqlite3_bind_int64(st, 3, t->producer_id);
+    sqlite3_bind_int(st, 4, t->epoch);
+    sqlite3_bind_int64(st, 5, t->start_ms);
+    sqlite3_bind_int64(st, 6, t->updated_ms);
+    state_bind_blob(st, 7, c->value);
+    run(s, STATE_PUT_TXN);
+    txn_free(t);
+}
+
+static void put_txn_offset(struct state *s, const struct change *c)
+{
+    sqlite3_stmt *st = s->statements[STATE_PUT_TXN_OFFSET];
+    sqlite3_bind_int64(st, 1, c->number);
+    state_bind_text(st, 2, c->key);
+    state_bind_text(st, 3, c->topic);
+    sqlite3_bind_int(st, 4, c->partition);
+    sqlite3_bind_int64(st, 5, c->offset);
+    sqlite3_bind_int(st, 6, c->leader_epoch);
+    state_bind_text(st, 7, c->value);
+    sqlite3_bind_int64(st, 8, c->commit_time_ms);
+    sqlite3_bind_int64(st, 9, c->expire_time_ms);
+    run(s, STATE_PUT_TXN_OFFSET);
+}
+
+static void end_txn_offsets(struct state *s, const struct change *c)
+{
+    if (c->offset > 0) {
+        sqlite3_bind_int64(s->statements[STATE_COMMIT_TXN_OFFSETS], 1, c->number);
+        run(s, STATE_COMMIT_TXN_OFFSETS);
+    }
+    sqlite3_bind_int64(s->statements[STATE_DELETE_TXN_OFFSETS], 1, c->number);
+    run(s, STATE_DELETE_TXN_OFFSETS);
+}
+
 static void put_slot(struct state *s, const struct image *img, int64_t slot)
 {
     CHECK(slot >= 0 && slot < COORDINATOR_SLOTS);
@@ -353,6 +408,15 @@ static void put(struct state *s, const struct change *c, const struct image *img
         break;
     case CHANGE_OFFSET:
         put_offset(s, c);
+        break;
+    case CHANGE_TXN:
+        put_txn(s, c);
+        break;
+    case CHANGE_TXN_OFFSET:
+        put_txn_offset(s, c);
+        break;
+    case CHANGE_TXN_OFFSETS_END:
+        end_txn_offsets(s, c);
         break;
     }
 }

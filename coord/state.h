@@ -51,5 +51,11 @@ int state_read_offset(struct state *s, struct slice group, struct slice topic, i
                       struct arena *arena, struct committed_offset *out) MUST_CHECK;
 int state_read_group(struct state *s, struct slice group, struct arena *arena,
                      struct slice *blob) MUST_CHECK;
+int state_read_pending_offsets(struct state *s, struct slice group, struct arena *arena,
+                               struct committed_offset **out, int *count) MUST_CHECK;
+int state_read_txn(struct state *s, struct slice id, struct arena *arena,
+                   struct slice *blob) MUST_CHECK;
+int state_list_txns(struct state *s, int state_min, int state_max, struct arena *arena,
+                    struct stored_txn **out, int *count) MUST_CHECK;
 int state_list_groups(struct state *s, struct arena *arena, struct slice **ids,
                       int *count) MUST_CHECK;

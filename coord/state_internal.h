@@ -27,6 +27,11 @@ enum state_statement {
     STATE_PUT_OFFSET,
     STATE_DELETE_OFFSET,
     STATE_DELETE_OFFSETS,
+    STATE_PUT_TXN,
+    STATE_DELETE_TXN,
+    STATE_PUT_TXN_OFFSET,
+    STATE_COMMIT_TXN_OFFSETS,
+    STATE_DELETE_TXN_OFFSETS,
     STATE_PUT_SLOT,
     STATE_PUT_STREAM,
     STATE_STATEMENTS
@@ -36,7 +41,7 @@ enum state_statement {
 
 struct state_reader {
     sqlite3 *db;
-    sqlite3_stmt *offset, *offsets, *group, *groups;
+    sqlite3_stmt *offset, *offsets, *group, *groups, *txn, *txns, *pending;
 };
 
 struct state {

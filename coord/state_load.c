@@ -176,6 +176,12 @@ static void load_rest(struct state *s, struct metadata *m, struct arena *arena)
     }
     sqlite3_finalize(st);
 
+    st = state_prepare(s->db, "SELECT transactional_id, value FROM transactions "
+                              "ORDER BY transactional_id");
+    while (state_step(s->db, st))
+        metadata_load_txn(m, state_column(st, 0), state_column(st, 1));
+    sqlite3_finalize(st);
+
     st = state_prepare(s->db, "SELECT node_id, incarnation, sequence, results FROM streams "
                               "ORDER BY node_id");
     while (state_step(s->db, st))

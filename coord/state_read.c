@@ -30,6 +30,9 @@ static void reader_free(struct state_reader *r)
     sqlite3_finalize(r->offsets);
     sqlite3_finalize(r->group);
     sqlite3_finalize(r->groups);
+    sqlite3_finalize(r->txn);
+    sqlite3_finalize(r->txns);
+    sqlite3_finalize(r->pending);
     sqlite3_close(r->db);
     free(r);
 }
@@ -47,6 +50,11 @@ static bool reader_prepare(struct state_reader *r)
         {&r->group, "SELECT value FROM \"groups\" WHERE group_id=?"},
         {&r->groups, "SELECT group_id FROM \"groups\" UNION SELECT DISTINCT group_id"
                      " FROM group_offsets ORDER BY 1"},
+        {&r->txn, "SELECT value FROM transactions WHERE transactional_id=?"},
+        {&r->txns, "SELECT transactional_id, value FROM transactions"
+                   " WHERE state BETWEEN ? AND ? ORDER BY transactional_id"},
+        {&r->pending, "SELECT " OFFSET_COLUMNS " FROM txn_offsets WHERE group_id=?"
+                      " ORDER BY topic, partition"},
     };
     for (size_t i = 0; i < ARRAY_COUNT(list); i++) {
         if (sqlite3_prepare_v3(r->db, list[i].sql, -1, SQLITE_PREPARE_PERSISTENT, list[i].statement,
@@ -126,26 +134,79 @@ int state_read_offset(struct state *s, struct slice group, struct slice topic, i
     return reader_return(s, r, r->offset, rc);
 }
 
-int state_read_offsets(struct state *s, struct slice group, struct arena *arena,
-                       struct committed_offset **out, int *count)
+static int read_offsets(struct state *s, struct state_reader *r, sqlite3_stmt *st,
+                        struct slice group, struct arena *arena, struct committed_offset **out,
+                        int *count)
 {
-    *out = NULL;
-    *count = 0;
-    struct state_reader *r = reader_borrow(s);
-    if (r == NULL)
-        return -EIO;
     VEC(struct committed_offset) list = {0};
-    state_bind_text(r->offsets, 1, group);
+    state_bind_text(st, 1, group);
     int rc;
-    while ((rc = sqlite3_step(r->offsets)) == SQLITE_ROW)
-        vec_push(&list, offset_row(r->offsets, arena));
+    while ((rc = sqlite3_step(st)) == SQLITE_ROW)
+        vec_push(&list, offset_row(st, arena));
     if (list.count > 0) {
         *out = arena_need(arena, list.count * sizeof(*list.items));
         memcpy(*out, list.items, list.count * sizeof(*list.items));
     }
     *count = (int)list.count;
     vec_deinit(&list);
-    return reader_return(s, r, r->offsets, rc);
+    return reader_return(s, r, st, rc);
+}
+
+int state_read_offsets(struct state *s, struct slice group, struct arena *arena,
+                       struct committed_offset **out, int *count)
+{
+    *out = NULL;
+    *count = 0;
+    struct state_reader *r = reader_borrow(s);
+    return r == NULL ? -EIO : read_offsets(s, r, r->offsets, group, arena, out, count);
+}
+
+int state_read_pending_offsets(struct state *s, struct slice group, struct arena *arena,
+                               struct committed_offset **out, int *count)
+{
+    *out = NULL;
+    *count = 0;
+    struct state_reader *r = reader_borrow(s);
+    return r == NULL ? -EIO : read_offsets(s, r, r->pending, group, arena, out, count);
+}
+
+int state_read_txn(struct state *s, struct slice id, struct arena *arena, struct slice *blob)
+{
+    *blob = SLICE_NULL;
+    struct state_reader *r = reader_borrow(s);
+    if (r == NULL)
+        return -EIO;
+    state_bind_text(r->txn, 1, id);
+    int rc = sqlite3_step(r->txn);
+    if (rc == SQLITE_ROW)
+        *blob = arena_copy(arena, state_column(r->txn, 0));
+    return reader_return(s, r, r->txn, rc);
+}
+
+int state_list_txns(struct state *s, int state_min, int state_max, struct arena *arena,
+                    struct stored_txn **out, int *count)
+{
+    *out = NULL;
+    *count = 0;
+    struct state_reader *r = reader_borrow(s);
+    if (r == NULL)
+        return -EIO;
+    VEC(struct stored_txn) list = {0};
+    sqlite3_bind_int(r->txns, 1, state_min);
+    sqlite3_bind_int(r->txns, 2, state_max);
+    int rc;
+    while ((rc = sqlite3_step(r->txns)) == SQLITE_ROW) {
+        struct stored_txn txn = {arena_copy(arena, state_column(r->txns, 0)),
+                                 arena_copy(arena, state_column(r->txns, 1))};
+        vec_push(&list, txn);
+    }
+    if (list.count > 0) {
+        *out = arena_need(arena, list.count * sizeof(*list.items));
+        memcpy(*out, list.items, list.count * sizeof(*list.items));
+    }
+    *count = (int)list.count;
+    vec_deinit(&list);
+    return reader_return(s, r, r->txns, rc);
 }
 
 int state_read_group(struct state *s, struct slice group, struct arena *arena, struct slice *blob)

@@ -27,6 +27,17 @@ const char state_schema[] =
     " committed_offset INTEGER NOT NULL, leader_epoch INTEGER NOT NULL, metadata TEXT,"
     " commit_time_ms INTEGER NOT NULL, expire_time_ms INTEGER NOT NULL,"
     " PRIMARY KEY(group_id, topic, partition)) WITHOUT ROWID;"
+    /* state: 0 Empty, 1 Ongoing, 2 PrepareCommit, 3 PrepareAbort, 4, 5 Complete... */
+    "CREATE TABLE transactions(transactional_id TEXT PRIMARY KEY, state INTEGER NOT NULL,"
+    " producer_id INTEGER NOT NULL, producer_epoch INTEGER NOT NULL, start_ms INTEGER NOT NULL,"
+    " updated_ms INTEGER NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX transactions_state ON transactions(state);"
+    /* Offsets in group_offsets once their producer's transaction commits. */
+    "CREATE TABLE txn_offsets(producer_id INTEGER, group_id TEXT, topic TEXT, partition INTEGER,"
+    " committed_offset INTEGER NOT NULL, leader_epoch INTEGER NOT NULL, metadata TEXT,"
+    " commit_time_ms INTEGER NOT NULL, expire_time_ms INTEGER NOT NULL,"
+    " PRIMARY KEY(producer_id, group_id, topic, partition)) WITHOUT ROWID;"
+    "CREATE INDEX txn_offsets_group ON txn_offsets(group_id);"
     "CREATE TABLE slots(slot INTEGER PRIMARY KEY, node_id INTEGER NOT NULL, epoch INTEGER NOT "
     "NULL);"
     "CREATE TABLE streams(node_id INTEGER PRIMARY KEY, incarnation BLOB NOT NULL,"

@@ -185,6 +185,93 @@ static void comes_back_from_a_snapshot_of_the_pinned_moment(void **unused)
     node_close(&other);
 }
 
+static struct command_txn_producer begin_txn(struct node *n, struct slice id, struct slice group)
+{
+    struct buffer b = {0};
+    struct image *img = metadata_image(n->m);
+    int slot = image_slot_of(group);
+    int32_t slot_epoch = img->slots[slot].epoch;
+    image_unref(img);
+    struct init_txn_producer init = {id, 60000, -1, -1, 1};
+    command_encode_init_txn_producer(&b, &init);
+    int64_t producer_id = metadata_next_producer_id(n->m);
+    assert_int_equal(apply(n, &b), ERR_NONE);
+    struct command_txn_producer producer = {id, producer_id, 0};
+    struct command_txn_partition partition = {{{9}}, 1};
+    struct add_to_txn add = {
+        .producer = producer, .group = group, .partitions = &partition, .partitions_count = 1};
+    command_encode_add_to_txn(&b, &add);
+    assert_int_equal(apply(n, &b), ERR_NONE);
+    struct command_offset row = {SLICE("orders"), 2, producer_id, 5, SLICE("note"), 77, -1};
+    struct commit_txn_offsets offsets = {.producer = producer,
+                                         .commit = {slot, slot_epoch, group, &row, 1}};
+    command_encode_commit_txn_offsets(&b, &offsets);
+    assert_int_equal(apply(n, &b), ERR_NONE);
+    offsets.producer.epoch++;
+    command_encode_commit_txn_offsets(&b, &offsets);
+    assert_int_equal(apply(n, &b), ERR_PRODUCER_FENCED);
+    return producer;
+}
+
+static void end_txn(struct node *n, const struct command_txn_producer *producer, bool commits)
+{
+    struct buffer b = {0};
+    command_encode_end_txn(&b, &(struct end_txn){*producer, commits, 1, 9});
+    assert_int_equal(apply(n, &b), ERR_NONE);
+}
+
+static int64_t offset_of(struct node *n, struct slice group, int *pending)
+{
+    struct arena arena;
+    arena_init(&arena, 0);
+    struct committed_offset one, *all;
+    assert_int_equal(state_read_offset(n->state, group, SLICE("orders"), 2, &arena, &one), 0);
+    assert_int_equal(state_read_pending_offsets(n->state, group, &arena, &all, pending), 0);
+    arena_deinit(&arena);
+    return one.offset;
+}
+
+static void offsets_of_a_transaction_come_with_its_commit_only(void **unused)
+{
+    (void)unused;
+    struct node n, other;
+    struct stored_txn *txns;
+    struct arena arena;
+    int pending, count;
+    void *data;
+    size_t size;
+    node_open(&n);
+    node_open(&other);
+    fill(&n);
+    struct command_txn_producer a = begin_txn(&n, SLICE("a"), SLICE("g1"));
+    struct command_txn_producer b = begin_txn(&n, SLICE("b"), SLICE("g2"));
+    assert_int_equal(offset_of(&n, SLICE("g1"), &pending), -1);
+    assert_int_equal(pending, 1);
+    struct state_pin *pin = state_pin(n.state);
+    state_pin_encode(pin, &data, &size);
+    state_pin_free(pin);
+    assert_int_equal(state_restore(other.state, slice_of(data, size)), 0);
+    raft_free(data);
+    metadata_free(other.m);
+    other.m = state_load(other.state);
+    other.index = n.index;
+    assert_true(metadata_digest(other.m) == metadata_digest(n.m));
+
+    end_txn(&other, &a, true);
+    end_txn(&other, &b, false);
+    assert_int_equal(offset_of(&other, SLICE("g1"), &pending), a.producer_id);
+    assert_int_equal(pending, 0);
+    assert_int_equal(offset_of(&other, SLICE("g2"), &pending), -1);
+    assert_int_equal(pending, 0);
+    arena_init(&arena, 0);
+    assert_int_equal(state_list_txns(other.state, 2, 2, &arena, &txns, &count), 0);
+    assert_int_equal(count, 1);
+    assert_true(slice_equals_text(txns[0].id, "a"));
+    arena_deinit(&arena);
+    node_close(&n);
+    node_close(&other);
+}
+
 static void refuses_bytes_that_are_no_snapshot(void **unused)
 {
     (void)unused;
@@ -201,6 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_what_was_committed),
         cmocka_unit_test(comes_back_from_a_snapshot_of_the_pinned_moment),
+        cmocka_unit_test(offsets_of_a_transaction_come_with_its_commit_only),
         cmocka_unit_test(refuses_bytes_that_are_no_snapshot),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
