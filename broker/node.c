@@ -12,6 +12,7 @@
 #include "broker/controller_host.h"
 #include "broker/fetch_sessions.h"
 #include "broker/fetchers.h"
+#include "broker/groups.h"
 #include "broker/link.h"
 #include "broker/producer_ids.h"
 #include "broker/server.h"
@@ -39,6 +40,7 @@ static void on_published(void *arg, struct image *img)
     wiring_published(n->wiring, img);
     if (atomic_load(&n->up)) {
         link_status_changed(n->link); /* a registration or fencing may be in it */
+        groups_published(n->groups);
     }
 }
 
@@ -298,6 +300,8 @@ int node_start(struct node *n)
         rc = fetchers_start(n);
     if (rc == 0)
         rc = barrier_start(n);
+    if (rc == 0)
+        rc = groups_start(n);
     if (rc < 0)
         return rc;
     n->link = link_start(n);
@@ -328,6 +332,7 @@ void node_stop(struct node *n)
         link_controlled_shutdown(n->link, SHUTDOWN_TIMEOUT_MS);
     atomic_store(&n->stopping, true);
     server_stop(n);
+    groups_stop(n);
     barrier_stop(n);
     fetchers_stop(n);
     controller_host_stop(n);
@@ -336,6 +341,7 @@ void node_stop(struct node *n)
     wiring_stop(n);
     replicas_close(n->replicas);
     net_stop(&n->net);
+    groups_free(n->groups);
     producer_ids_free(n->producer_ids);
     fetch_sessions_free(n->fetch_sessions);
     mutex_deinit(&n->fetch_sessions_lock);

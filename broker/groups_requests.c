@@ -1,0 +1,335 @@
+/*
+ * What handlers ask of the groups: each locks the group's slot, checks that this node coordinates
+ * it, and hands the event to the state machine.
+ */
+#include "broker/groups_internal.h"
+
+#include <stdlib.h>
+
+#include "proto/base/clock.h"
+#include "proto/base/logging.h"
+#include "proto/wire.h"
+
+#define COMMIT_MS 5000 /* Kafka's offsets.commit.timeout.ms */
+
+/* --- JoinGroup, SyncGroup --- */
+
+static struct group_wait *wait_new(struct request *req, group_replied *done)
+{
+    struct group_wait *wait = arena_need(&req->arena, sizeof(*wait));
+    *wait = (struct group_wait){.req = req, .done = done};
+    return wait;
+}
+
+/* Slot and group for an event; on error nothing is to be done but to tell it. */
+static enum error_code enter(struct groups *gs, struct group_slot *slot, struct slice id, bool make,
+                             struct group **g) HOLDS(slot->lock);
+static enum error_code enter(struct groups *gs, struct group_slot *slot, struct slice id, bool make,
+                             struct group **g)
+{
+    *g = NULL;
+    if (id.size == 0)
+        return ERR_INVALID_GROUP_ID;
+    enum error_code err = group_slot_check(gs, slot);
+    if (err == ERR_NONE)
+        err = group_slot_find(gs, slot, id, make, g);
+    if (err == ERR_NONE && *g == NULL)
+        err = ERR_UNKNOWN_MEMBER_ID;
+    return err;
+}
+
+static void log_state(const struct group *g, struct slice id, enum group_state before,
+                      int32_t generation)
+{
+    if (g->classic.state != before || g->classic.generation != generation)
+        LOG_DEBUG("a group changed its state",
+                  "group=" SLICE_FMT " state=%s before=%s generation=%d members=%d", SLICE_ARG(id),
+                  group_state_name(g->classic.state), group_state_name(before),
+                  g->classic.generation, g->classic.members_count);
+}
+
+void groups_join(struct request *req, struct slice id, struct group_join *in, group_replied *done)
+{
+    struct groups *gs = req->node->groups;
+    struct group_slot *slot = groups_slot(gs, id);
+    struct group *g;
+    mutex_lock(&slot->lock);
+    enum error_code err = enter(gs, slot, id, in->member_id.size == 0, &g);
+    if (err == ERR_NONE) {
+        struct group_outcome *o = group_outcome_new();
+        enum group_state before = g->classic.state;
+        int32_t generation = g->classic.generation;
+        in->token = wait_new(req, done);
+        request_hold(req);
+        group_classic_join(&g->classic, in, clock_monotonic_ms(), &o->fx);
+        log_state(g, id, before, generation);
+        group_outcome_apply(gs, slot, id, g, o);
+        group_slot_due(gs, slot, g);
+    }
+    mutex_unlock(&slot->lock);
+    if (err != ERR_NONE) {
+        struct group_reply reply = {.kind = GROUP_REPLY_JOIN,
+                                    .err = err,
+                                    .generation = -1,
+                                    .leader = SLICE(""),
+                                    .member_id = in->member_id};
+        done(req, &reply);
+    }
+}
+
+void groups_sync(struct request *req, struct slice id, struct group_sync *in, group_replied *done)
+{
+    struct groups *gs = req->node->groups;
+    struct group_slot *slot = groups_slot(gs, id);
+    struct group *g;
+    mutex_lock(&slot->lock);
+    enum error_code err = enter(gs, slot, id, false, &g);
+    if (err == ERR_NONE) {
+        struct group_outcome *o = group_outcome_new();
+        in->token = wait_new(req, done);
+        request_hold(req);
+        group_classic_sync(&g->classic, in, clock_monotonic_ms(), &o->fx);
+        group_outcome_apply(gs, slot, id, g, o);
+        group_slot_due(gs, slot, g);
+    }
+    mutex_unlock(&slot->lock);
+    if (err != ERR_NONE) {
+        struct group_reply reply = {.kind = GROUP_REPLY_SYNC, .err = err, .assignment = SLICE("")};
+        done(req, &reply);
+    }
+}
+
+/* --- Heartbeat, LeaveGroup --- */
+
+enum error_code groups_heartbeat(struct node *node, struct slice id, struct slice member_id,
+                                 struct slice instance_id, int32_t generation)
+{
+    struct groups *gs = node->groups;
+    struct group_slot *slot = groups_slot(gs, id);
+    struct group *g;
+    mutex_lock(&slot->lock);
+    enum error_code err = enter(gs, slot, id, false, &g);
+    if (err == ERR_NONE)
+        err = group_classic_heartbeat(&g->classic, member_id, instance_id, generation,
+                                      clock_monotonic_ms());
+    mutex_unlock(&slot->lock);
+    return err;
+}
+
+enum error_code groups_leave(struct node *node, struct slice id, struct group_leaving *members,
+                             int count)
+{
+    struct groups *gs = node->groups;
+    struct group_slot *slot = groups_slot(gs, id);
+    struct group *g;
+    mutex_lock(&slot->lock);
+    enum error_code err = enter(gs, slot, id, false, &g);
+    if (err == ERR_NONE) {
+        struct group_outcome *o = group_outcome_new();
+        FOR_EACH (m, members, count)
+            m->err = group_classic_leave(&g->classic, m->member_id, m->instance_id, &o->fx);
+        group_classic_left(&g->classic, clock_monotonic_ms(), &o->fx);
+        group_outcome_apply(gs, slot, id, g, o);
+        group_slot_due(gs, slot, g);
+    } else if (err == ERR_UNKNOWN_MEMBER_ID) {
+        FOR_EACH (m, members, count)
+            m->err = err;
+        err = ERR_NONE; /* there is no such group: nobody of them is in it */
+    }
+    mutex_unlock(&slot->lock);
+    return err;
+}
+
+/* --- Offsets --- */
+
+enum error_code groups_check(struct node *node, struct slice id)
+{
+    struct group_slot *slot = groups_slot(node->groups, id);
+    mutex_lock(&slot->lock);
+    enum error_code err = group_slot_check(node->groups, slot);
+    mutex_unlock(&slot->lock);
+    return err;
+}
+
+static enum error_code check_commit(struct groups *gs, struct group_slot *slot, struct slice id,
+                                    const struct group_committer *who) HOLDS(slot->lock);
+static enum error_code check_commit(struct groups *gs, struct group_slot *slot, struct slice id,
+                                    const struct group_committer *who)
+{
+    struct group *g;
+    bool simple_group = false;
+    enum error_code err = group_slot_check(gs, slot);
+    if (err == ERR_NONE)
+        err = group_slot_find(gs, slot, id, false, &g);
+    if (err != ERR_NONE)
+        return err;
+    if (g != NULL)
+        return group_classic_check_commit(&g->classic, who->member_id, who->instance_id,
+                                          who->generation, clock_monotonic_ms());
+    if (who->generation < 0)
+        return ERR_NONE;
+    err = group_has_offsets(gs, id, &simple_group);
+    if (err != ERR_NONE || simple_group)
+        return err != ERR_NONE ? err : ERR_UNKNOWN_MEMBER_ID;
+    return who->group_must_exist ? ERR_GROUP_ID_NOT_FOUND : ERR_ILLEGAL_GENERATION;
+}
+
+void groups_commit(struct request *req, const struct group_committer *who, struct commit_offsets *c,
+                   request_submitted *done)
+{
+    struct groups *gs = req->node->groups;
+    struct group_slot *slot = groups_slot(gs, c->group);
+    mutex_lock(&slot->lock);
+    enum error_code err = check_commit(gs, slot, c->group, who);
+    bool submit = err == ERR_NONE && c->offsets_count > 0;
+    if (submit) {
+        struct buffer command = {0};
+        c->slot = slot->number;
+        c->slot_epoch = slot->epoch;
+        command_encode_commit_offsets(&command, c);
+        request_submit(req, buffer_slice(&command), COMMIT_MS, done, NULL);
+        buffer_deinit(&command);
+    }
+    mutex_unlock(&slot->lock);
+    if (!submit)
+        done(req, NULL, err, SLICE_NULL);
+}
+
+/* --- Describe, list --- */
+
+static void describe_members(const struct group_classic *g, struct arena *arena,
+                             struct group_view *view)
+{
+    bool stable = g->state == GROUP_STABLE;
+    size_t size = ((size_t)g->members_count + 1) * sizeof(*view->members);
+    view->members = arena_need(arena, size);
+    LIST_FOR_EACH (m, &g->members, struct group_member, link)
+        view->members[view->members_count++] = (struct group_view_member){
+            .id = arena_copy(arena, m->id),
+            .instance_id = arena_copy(arena, m->instance_id),
+            .client_id = arena_copy(arena, m->client_id),
+            .client_host = arena_copy(arena, m->client_host),
+            .metadata = stable ? arena_copy(arena, group_member_metadata(g, m)) : SLICE(""),
+            .assignment = stable ? arena_copy(arena, m->assignment) : SLICE(""),
+        };
+}
+
+static void view_fill(const struct group_classic *g, struct arena *arena, bool members,
+                      struct group_view *view)
+{
+    view->exists = true;
+    view->state = group_state_name(g->state);
+    if (!slice_is_null(g->protocol_type))
+        view->protocol_type = arena_copy(arena, g->protocol_type);
+    if (g->state == GROUP_STABLE)
+        view->protocol_name = arena_copy(arena, g->protocol_name);
+    if (members)
+        describe_members(g, arena, view);
+}
+
+static struct group_view view_of(struct slice id)
+{
+    return (struct group_view){
+        .id = id, .state = "Dead", .protocol_type = SLICE(""), .protocol_name = SLICE("")};
+}
+
+struct group_view groups_describe(struct node *node, struct slice id, struct arena *arena)
+{
+    struct groups *gs = node->groups;
+    struct group_slot *slot = groups_slot(gs, id);
+    struct group_view view = view_of(id);
+    struct group *g = NULL;
+    bool owned = false, offsets = false;
+    mutex_lock(&slot->lock);
+    view.err = group_slot_check(gs, slot);
+    if (view.err == ERR_NONE)
+        view.err = group_slot_peek(gs, slot, id, &g, &owned);
+    if (view.err == ERR_NONE && g == NULL)
+        view.err = group_has_offsets(gs, id, &offsets);
+    if (g != NULL)
+        view_fill(&g->classic, arena, true, &view);
+    mutex_unlock(&slot->lock);
+    if (offsets) {
+        view.exists = true; /* consumers that only commit */
+        view.state = group_state_name(GROUP_EMPTY);
+    }
+    if (owned)
+        group_free(g);
+    return view;
+}
+
+typedef VEC(struct group_view) group_views;
+
+static enum error_code list_stored(struct groups *gs, struct arena *arena, group_views *views)
+{
+    struct slice *ids;
+    int count;
+    if (quorum_list_groups(gs->node->quorum, arena, &ids, &count) < 0)
+        return ERR_COORDINATOR_NOT_AVAILABLE;
+    FOR_EACH (id, ids, count) {
+        struct group_slot *slot = groups_slot(gs, *id);
+        struct group_view view = view_of(*id);
+        struct group *g = NULL;
+        bool owned = false;
+        mutex_lock(&slot->lock);
+        bool mine = slot->ours && group_slot_peek(gs, slot, *id, &g, &owned) == ERR_NONE;
+        view.state = group_state_name(GROUP_EMPTY);
+        if (g != NULL)
+            view_fill(&g->classic, arena, false, &view);
+        mutex_unlock(&slot->lock);
+        if (owned)
+            group_free(g);
+        if (mine)
+            vec_push(views, view);
+    }
+    return ERR_NONE;
+}
+
+static void list_unwritten(struct groups *gs, struct arena *arena, size_t stored,
+                           group_views *views)
+{
+    struct map known = {0};
+    for (size_t i = 0; i < stored; i++)
+        map_put(&known, views->items[i].id, gs);
+    FOR_EACH (slot, gs->slots, COORDINATOR_SLOTS) {
+        mutex_lock(&slot->lock);
+        MAP_FOR_EACH (entry, &slot->groups) {
+            const struct group *g = entry->value;
+            if (map_find(&known, entry->key) != NULL)
+                continue;
+            struct group_view view = view_of(arena_copy(arena, entry->key));
+            view_fill(&g->classic, arena, false, &view);
+            vec_push(views, view);
+        }
+        mutex_unlock(&slot->lock);
+    }
+    map_deinit(&known);
+}
+
+enum error_code groups_list(struct node *node, struct arena *arena, struct group_view **out,
+                            int *count)
+{
+    struct groups *gs = node->groups;
+    group_views views = {0};
+    *out = NULL;
+    *count = 0;
+    if (!node_has_lease(node))
+        return ERR_COORDINATOR_NOT_AVAILABLE;
+    FOR_EACH (slot, gs->slots, COORDINATOR_SLOTS) {
+        mutex_lock(&slot->lock);
+        enum error_code ours = group_slot_check(gs, slot); /* up to date; others are left out */
+        mutex_unlock(&slot->lock);
+        if (ours == ERR_COORDINATOR_NOT_AVAILABLE)
+            return ours;
+    }
+    enum error_code err = list_stored(gs, arena, &views);
+    if (err == ERR_NONE) {
+        list_unwritten(gs, arena, views.count, &views);
+        *count = (int)views.count;
+        *out = arena_need(arena, (views.count + 1) * sizeof(**out));
+        if (views.count > 0)
+            memcpy(*out, views.items, views.count * sizeof(**out));
+    }
+    vec_deinit(&views);
+    return err;
+}
