@@ -1,13 +1,14 @@
 /*
- * Incremental fetch sessions (KIP-227): what a client fetches is remembered, so that its next request
- * names only what changed and the answer only what has news.
+ * Incremental fetch sessions (KIP-227): what a client fetches is remembered, so that its next
+ * request names only what changed and the answer only what has news.
  *
  *   epoch -1: no session       epoch 0: all partitions, asks for a session
  *   epoch n > 0: the session's, n grows by one with each request; anything else is refused
  *
- * Pure: requests and time in, plans and answers out; the owner's lock around every call. A full cache
- * gives a new session room only by the rules of the KIP: one unused for eviction_ms goes first, then a
- * smaller one than the new; a consumer's goes before a follower's, never the other way round.
+ * Pure: requests and time in, plans and answers out; the owner's lock around every call. A full
+ * cache gives a new session room only by the rules of the KIP: one unused for eviction_ms goes
+ * first, then a smaller one than the new; a consumer's goes before a follower's, never the other
+ * way round.
  */
 #pragma once
 
@@ -51,8 +52,10 @@ struct fetch_plan {
     int count;
 };
 
-/* Take a request's changes into its session; the plan is in the arena and independent of the session.
- *   ERR_FETCH_SESSION_ID_NOT_FOUND, ERR_INVALID_FETCH_SESSION_EPOCH, ERR_FETCH_SESSION_TOPIC_ID_ERROR */
+/* Take a request's changes into its session; the plan is in the arena and independent of the
+ * session.
+ *   ERR_FETCH_SESSION_ID_NOT_FOUND, ERR_INVALID_FETCH_SESSION_EPOCH,
+ *   ERR_FETCH_SESSION_TOPIC_ID_ERROR */
 enum error_code fetch_sessions_begin(struct fetch_sessions *fs, const struct fetch_request *in,
                                      int16_t version, int64_t now_ms, struct arena *arena,
                                      struct fetch_plan *plan) MUST_CHECK;
@@ -67,9 +70,10 @@ struct fetch_news {
     bool include; /* out: belongs into the answer */
 };
 
-/* Decide what goes into the answer; a session that was asked for is opened if there is room. Partitions
- * with records go to the end of the session's order, so that none starves. *session_id is the one to
- * answer with, 0: none. Errors: another request has used the session meanwhile, or it was evicted. */
+/* Decide what goes into the answer; a session that was asked for is opened if there is room.
+ * Partitions with records go to the end of the session's order, so that none starves. *session_id
+ * is the one to answer with, 0: none. Errors: another request has used the session meanwhile, or it
+ * was evicted. */
 enum error_code fetch_sessions_end(struct fetch_sessions *fs, const struct fetch_plan *plan,
                                    struct fetch_news *news, bool follower, int64_t now_ms,
                                    int32_t *session_id) MUST_CHECK;

@@ -98,7 +98,8 @@ void request_when_all(struct request *req, int64_t timeout_ms, void (*ready)(str
 void request_when_any(struct request *req, int64_t timeout_ms, void (*ready)(struct request *))
     ON(NET);
 
-/* As if the time of its wait were over: `ready` is called now. No effect on one that does not wait. */
+/* As if the time of its wait were over: `ready` is called now. No effect on one that does not
+ * wait. */
 void request_interrupt(struct request *req) ON(NET);
 
 /* Submit an encoded metadata command; done() runs here on NET with its result (value in the

@@ -247,9 +247,9 @@ struct command_txn_partition {
     int32_t partition;
 };
 
-/* verify_only: value is the error of each partition (command_value_error), ERR_TRANSACTION_ABORTABLE
- * where it does not belong to the open transaction. Else a transaction is begun if none is open.
- * ERR_UNKNOWN_TOPIC_OR_PARTITION: nothing was added. */
+/* verify_only: value is the error of each partition (command_value_error),
+ * ERR_TRANSACTION_ABORTABLE where it does not belong to the open transaction. Else a transaction is
+ * begun if none is open. ERR_UNKNOWN_TOPIC_OR_PARTITION: nothing was added. */
 struct add_to_txn {
     struct command_txn_producer producer;
     bool verify_only;

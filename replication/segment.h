@@ -3,7 +3,8 @@
  *
  * Counted: the log holds one reference, every range being sent and every flush under way another.
  * The last one closes the file, on whatever thread that is; everything else happens under the log's
- * lock. The log file is opened when it is needed and stays open while it is acquired (file_cache.h).
+ * lock. The log file is opened when it is needed and stays open while it is acquired
+ * (file_cache.h).
  */
 #pragma once
 

@@ -1,13 +1,13 @@
 /*
  * Fetch: whole batches from page cache to socket, parked until there is enough or time is up.
  *
- * A session (fetch_sessions.h) turns the request into a plan: all partitions to read, in their order.
- * Every round reads all of them; too little to answer: what was read is given back and the request
- * parks on them (KIP-74 keeps the first batch whole). The answer leaves out what the session's client
- * knows already.
+ * A session (fetch_sessions.h) turns the request into a plan: all partitions to read, in their
+ * order. Every round reads all of them; too little to answer: what was read is given back and the
+ * request parks on them (KIP-74 keeps the first batch whole). The answer leaves out what the
+ * session's client knows already.
  *
- * A follower may send its next request while one waits here: the one that waits is answered at once,
- * so that what came to that follower's disk counts without delay.
+ * A follower may send its next request while one waits here: the one that waits is answered at
+ * once, so that what came to that follower's disk counts without delay.
  */
 #include <stdlib.h>
 
@@ -72,7 +72,8 @@ static int by_first_offset(const void *a, const void *b)
     return (x->first_offset > y->first_offset) - (x->first_offset < y->first_offset);
 }
 
-/* Lock held. Clients walk the list along with the records: it must be in the order of first offsets. */
+/* Lock held. Clients walk the list along with the records: it must be in the order of first
+ * offsets. */
 static void aborted_fill(struct request *req, struct replica *r, int64_t offset,
                          const struct partition_read *read,
                          struct fetch_response_response_partition *o)
