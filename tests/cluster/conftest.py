@@ -49,12 +49,24 @@ def cluster(make_cluster):
 
 
 @pytest.fixture(scope="module")
-def shared(request, tmp_path_factory):
-    """Three nodes for the tests of a file that leave them as they found them: all up."""
+def shared_nodes(request, tmp_path_factory):
     made = clusters(tmp_path_factory.mktemp("shared"), lambda: request.session.testsfailed)
     yield next(made)(3)
     for _ in made:
         pass
+
+
+@pytest.fixture
+def shared(shared_nodes):
+    """Three nodes for the tests of a file that leave them as they found them: all up. One that
+    failed may not have: then they are brought up first, so that the next one means something."""
+    if any(shared_nodes.state(node) != "running" for node in shared_nodes.ids()):
+        for node in shared_nodes.ids():
+            if shared_nodes.state(node) == "paused":
+                shared_nodes.resume(node)
+        shared_nodes.run("up")
+    shared_nodes.wanted_down.clear()
+    return shared_nodes
 
 
 def show_logs(cluster):

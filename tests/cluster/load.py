@@ -7,7 +7,6 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 
 from millrace_cluster import SLOWER, until
 
-KEYS = 20
 Ack = collections.namedtuple("Ack", "key number partition offset sent_s acked_s")
 Seen = collections.namedtuple("Seen", "partition offset key number")
 
@@ -15,9 +14,9 @@ Seen = collections.namedtuple("Seen", "partition offset key number")
 class Load(threading.Thread):
     """An idempotent producer with acks=all: keys in turn, each with its own count, at a rate."""
 
-    def __init__(self, bootstrap, topic, rate=500, **settings):
+    def __init__(self, bootstrap, topic, partitions, rate=500, **settings):
         super().__init__(name="load", daemon=True)
-        self.topic, self.rate = topic, rate
+        self.topic, self.partitions, self.rate = topic, partitions, rate
         self.acks, self.failures, self.sent = [], [], 0
         self.fatal = None
         self.stopping = threading.Event()
@@ -37,10 +36,12 @@ class Load(threading.Thread):
         while not self.stopping.is_set():
             due = int((time.monotonic() - begin) * self.rate)
             while self.sent < due and not self.stopping.is_set():
-                self._send(f"key-{self.sent % KEYS}", numbers)
+                self._send(self.sent % (2 * self.partitions), numbers)
             self.producer.poll(0.002)
 
-    def _send(self, key, numbers):
+    def _send(self, index, numbers):
+        """Two keys to a partition; not by their hash, so that every partition has its share."""
+        key = f"key-{index}"
         number, now_s = numbers[key], time.monotonic()
 
         def done(error, message):
@@ -50,7 +51,8 @@ class Load(threading.Thread):
                 self.acks.append(Ack(key, number, message.partition(), message.offset(), now_s,
                                      time.monotonic()))
         try:
-            self.producer.produce(self.topic, key=key, value=str(number), on_delivery=done)
+            self.producer.produce(self.topic, key=key, value=str(number), on_delivery=done,
+                                  partition=index % self.partitions)
         except BufferError:
             self.producer.poll(0.05)
             return
@@ -71,20 +73,19 @@ class Load(threading.Thread):
             self.join()
         self.producer.flush(60 * SLOWER)
 
-    def await_acks_after(self, moment_s, partitions, timeout_s=30):
-        """Until each of these partitions acknowledged a record that was sent after the moment."""
-        wanted, start = set(partitions), len(self.acks)
-        checked = max(0, start - 1)
+    def await_acks(self, after_s=0, timeout_s=30):
+        """Until every partition acknowledged a record that was sent after this moment."""
+        wanted, checked = set(range(self.partitions)), 0
 
         def look():
             nonlocal checked
             assert self.fatal is None, f"the producer cannot go on: {self.fatal}"
             end = len(self.acks)
             wanted.difference_update(
-                a.partition for a in self.acks[checked:end] if a.sent_s > moment_s)
+                a.partition for a in self.acks[checked:end] if a.sent_s > after_s)
             checked = end
             return not wanted
-        until(look, timeout_s, f"an acknowledgement from all of {sorted(partitions)}")
+        until(look, timeout_s, f"an acknowledgement from each partition, still {wanted},")
 
     def longest_gap(self, begin_s, end_s):
         """(the longest time without any acknowledgement, the longest of one partition)."""

@@ -10,8 +10,8 @@ ROUNDS = int(os.environ.get("MILLRACE_KILL_ROUNDS", "10"))
 
 def test_killed_nodes_lose_nothing_that_was_acknowledged(cluster):
     topic = cluster.create_topic("killed", PARTITIONS, min_insync_replicas="2")
-    with Load(cluster.bootstrap(), topic) as load:
-        load.await_acks_after(0, range(PARTITIONS))
+    with Load(cluster.bootstrap(), topic, PARTITIONS) as load:
+        load.await_acks()
         gaps = []
         for number in range(ROUNDS):
             for what, victim in (("leader", cluster.leader(topic, number % PARTITIONS)),
@@ -31,7 +31,7 @@ def one_kill(cluster, load, topic, victim):
     begin = time.monotonic()
     cluster.kill(victim)
     killed = time.monotonic()
-    load.await_acks_after(killed, range(PARTITIONS))
+    load.await_acks(killed)
     end = time.monotonic()
     for node in cluster.live():
         seen = cluster.seen_by(node, topic)

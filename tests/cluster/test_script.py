@@ -78,8 +78,7 @@ def test_up_gives_up_after_its_timeout_and_says_who(shared):
         shared.run("--timeout", 2, "up")
     assert time.monotonic() - begin < 15
     shared.resume(3)
-    shared.wanted_down.clear()
-    shared.run("up")
+    shared.up_again()
 
 
 def test_status_tells_what_runs_and_fails_when_not_all_is_well(shared):
@@ -147,11 +146,11 @@ def test_set_reaches_every_node_and_is_kept_for_later_starts(make_cluster):
 
 def test_added_broker_joins_and_takes_replicas_while_clients_work(cluster):
     before = cluster.create_topic("before", 6)
-    with Load(cluster.bootstrap(), before) as load:
-        load.await_acks_after(0, range(6))
+    with Load(cluster.bootstrap(), before, 6) as load:
+        load.await_acks()
         assert cluster.run("add") == "4"
         after = cluster.create_topic("after", 8)
-        load.await_acks_after(time.monotonic(), range(6))
+        load.await_acks(time.monotonic())
     for node in cluster.ids():
         assert set(cluster.metadata(node).brokers) == {1, 2, 3, 4}
     placed = [replica for p in cluster.seen_by(1, after).values() for replica in p.replicas]
@@ -200,8 +199,7 @@ def test_signals_only_what_it_started(shared):
     finally:
         other.kill()
         other.wait()
-    shared.run("up")
-    shared.wanted_down.clear()
+    shared.up_again()
 
 
 def test_state_stays_in_the_folder_it_was_given(shared):

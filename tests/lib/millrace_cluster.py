@@ -73,6 +73,11 @@ class Cluster:
         self.wanted_down.add(node)
         self.run("stop", node)
 
+    def up_again(self):
+        """Start all that do not run."""
+        self.run("up")
+        self.wanted_down.clear()
+
     def start(self, node):
         self.run("start", node)
         self.wanted_down.discard(node)
@@ -115,6 +120,13 @@ class Cluster:
             return None
         os.close(process)
         return int((self.dir / f"node-{node}" / "pid").read_text().split()[0])
+
+    def state(self, node):
+        pid = self.pid(node)
+        if pid is None:
+            return "stopped"
+        stat = pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "paused" if stat[0] in "Tt" else "running"
 
     def log(self, node):
         return (self.dir / f"node-{node}" / "log").read_text(errors="replace")
