@@ -172,6 +172,14 @@ static void fields_alter_reassignment(const struct codec *k, struct alter_reassi
     codec_bool(k, &c->allow_factor_change);
 }
 
+static void fields_replica_failed(const struct codec *k, struct replica_failed *c)
+{
+    codec_i32(k, &c->node_id);
+    codec_i64(k, &c->broker_epoch);
+    codec_uuid(k, &c->topic_id);
+    codec_i32(k, &c->partition);
+}
+
 static void fields_alter_partition(const struct codec *k, struct alter_partition *c)
 {
     codec_i32(k, &c->node_id);

@@ -40,6 +40,7 @@
     X(DELETE_OFFSETS, 16, delete_offsets, delete_offsets)                                          \
     X(ALTER_RESOURCE, 20, alter_resource, alter_resource)                                          \
     X(ALTER_REASSIGNMENT, 21, alter_reassignment, alter_reassignment)                              \
+    X(REPLICA_FAILED, 22, replica_failed, replica_failed)                                          \
     X(INIT_TXN_PRODUCER, 30, init_txn_producer, init_txn_producer)                                 \
     X(ADD_TO_TXN, 31, add_to_txn, add_to_txn)                                                      \
     X(COMMIT_TXN_OFFSETS, 32, commit_txn_offsets, commit_txn_offsets)                              \
@@ -168,6 +169,15 @@ struct alter_partition {
     int32_t partition_epoch;
     struct command_isr_member *isr;
     int32_t isr_count;
+};
+
+/* The disk under a replica of this broker failed: it can neither lead nor follow. Nothing changes
+ * when that is known. ERR_STALE_BROKER_EPOCH after the broker started again. */
+struct replica_failed {
+    int32_t node_id;
+    int64_t broker_epoch;
+    struct uuid topic_id;
+    int32_t partition;
 };
 
 struct command_partition {

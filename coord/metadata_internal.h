@@ -76,6 +76,9 @@ enum error_code apply_alter_reassignment(struct apply *a, const struct alter_rea
 /* End the partition's move if whoever is added is in sync now. */
 void reassignment_settle(struct apply *a, struct uuid topic_id, int32_t index);
 
+/* metadata_offline.c */
+enum error_code apply_replica_failed(struct apply *a, const struct replica_failed *c);
+
 /* metadata_groups.c */
 enum error_code apply_put_group(struct apply *a, const struct put_group *c);
 enum error_code apply_commit_offsets(struct apply *a, const struct commit_offsets *c);

@@ -121,6 +121,21 @@ static void put_reassignment(struct world *w, struct buffer *out)
     command_encode_alter_reassignment(out, &c);
 }
 
+static void put_replica_failed(struct world *w, struct buffer *out)
+{
+    const struct image_topic *t = any_topic(w);
+    const struct image_broker *b = image_find_broker(kit_image(&w->a), any_node(w));
+    struct replica_failed c = {.broker_epoch = -1};
+    if (b != NULL)
+        c = (struct replica_failed){.node_id = b->node_id, .broker_epoch = b->epoch};
+    if (t != NULL)
+        c.partition = (int32_t)rng_below(&w->rng, (uint64_t)t->partitions_count);
+    /* The last one stays without a leader, which the rules below call a fault. */
+    if (t != NULL && t->partitions[c.partition].isr_count > 1)
+        c.topic_id = t->id;
+    command_encode_replica_failed(out, &c);
+}
+
 static void put_resource(struct world *w, struct buffer *out)
 {
     char name[16];
@@ -182,7 +197,10 @@ static void put_topic_command(struct world *w, struct buffer *out)
 
 static void put_any(struct world *w, struct buffer *out)
 {
-    switch (rng_below(&w->rng, 12)) {
+    switch (rng_below(&w->rng, 13)) {
+    case 12:
+        put_replica_failed(w, out);
+        break;
     case 10:
     case 11:
         put_reassignment(w, out);
