@@ -37,6 +37,13 @@ struct proposal {
     struct isr_proposal isr;
 };
 
+struct failure {
+    struct inbox_message message;
+    struct wiring *wiring;
+    struct uuid topic_id;
+    int32_t partition;
+};
+
 static bool contains(const int32_t *ids, int count, int32_t id)
 {
     for (int i = 0; i < count; i++)
@@ -76,10 +83,13 @@ static void topic_apply(struct wiring *w, const struct image *img, const struct 
         state_of(p, &state);
         enum error_code err =
             replicas_apply(node->replicas, topic->name, topic->id, i, &state, &config);
-        if (err != ERR_NONE)
-            LOG_ERROR("could not take over a partition's role",
-                      "topic=" SLICE_FMT " partition=%d error=%s", SLICE_ARG(topic->name), i,
-                      error_name(err));
+        if (err == ERR_NONE)
+            continue;
+        LOG_ERROR("could not take over a partition's role",
+                  "topic=" SLICE_FMT " partition=%d error=%s", SLICE_ARG(topic->name), i,
+                  error_name(err));
+        if (err == ERR_KAFKA_STORAGE_ERROR && contains(p->isr, p->isr_count, node->id))
+            wiring_replica_failed(w, topic->id, i);
     }
 }
 
@@ -204,7 +214,7 @@ static void proposal_done(void *arg, enum error_code err, struct slice value)
     (void)value;
     struct proposal *p = arg;
     if (err != ERR_NONE)
-        replicas_proposal_failed(p->wiring->node->replicas, p->isr.topic_id, p->isr.partition, err);
+        replicas_proposal_failed(p->wiring->node->replicas, &p->isr, err);
     free(p);
 }
 
@@ -229,6 +239,37 @@ static void proposal_run(struct inbox_message *message)
     command_encode_alter_partition(&command, &c);
     quorum_submit(node->quorum, buffer_slice(&command),
                   config_number(&node->config, CONFIG_REQUEST_TIMEOUT_MS), proposal_done, p);
+    buffer_deinit(&command);
+}
+
+static void failure_run(struct inbox_message *message);
+
+/* Said again until the metadata has it: nobody else can tell that this replica is of no use. */
+static void failure_done(void *arg, enum error_code err, struct slice value)
+{
+    struct failure *f = arg;
+    bool unknown = err == ERR_REQUEST_TIMED_OUT || err == ERR_NOT_CONTROLLER;
+    if (unknown && inbox_post(&f->wiring->inbox, &f->message))
+        return;
+    if (err != ERR_NONE)
+        LOG_WARN("the metadata refused the report of a failed replica",
+                 "partition=%d error=%s reason=\"" SLICE_FMT "\"", f->partition, error_name(err),
+                 SLICE_ARG(value));
+    free(f);
+}
+
+static void failure_run(struct inbox_message *message)
+{
+    struct failure *f = CONTAINER_OF(message, struct failure, message);
+    struct node *node = f->wiring->node;
+    struct replica_failed c = {.node_id = node->id,
+                               .broker_epoch = atomic_load(&node->broker_epoch),
+                               .topic_id = f->topic_id,
+                               .partition = f->partition};
+    struct buffer command = {0};
+    command_encode_replica_failed(&command, &c);
+    quorum_submit(node->quorum, buffer_slice(&command),
+                  config_number(&node->config, CONFIG_REQUEST_TIMEOUT_MS), failure_done, f);
     buffer_deinit(&command);
 }
 
@@ -273,6 +314,15 @@ void wiring_propose_isr(struct wiring *w, const struct isr_proposal *isr)
     struct proposal *p = mem_zalloc(sizeof(*p));
     *p = (struct proposal){.message.run = proposal_run, .wiring = w, .isr = *isr};
     inbox_post(&w->inbox, &p->message);
+}
+
+void wiring_replica_failed(struct wiring *w, struct uuid topic_id, int32_t partition)
+{
+    struct failure *f = mem_zalloc(sizeof(*f));
+    *f = (struct failure){
+        .message.run = failure_run, .wiring = w, .topic_id = topic_id, .partition = partition};
+    if (!inbox_post(&w->inbox, &f->message))
+        free(f);
 }
 
 int wiring_start(struct node *node)

@@ -4,6 +4,7 @@
 #include "coord/image_internal.h"
 #include "coord/topic_config.h"
 #include "proto/base/check.h"
+#include "proto/base/mutant.h"
 
 void election_init(struct election *e, const struct image *img, const struct image_topic *topic,
                    int32_t partition)
@@ -70,9 +71,9 @@ void election_set_isr(struct election *e, const int32_t *isr, int count)
 void election_unclean(struct election *e, int32_t node_id)
 {
     bool in_isr = ids_contain(e->isr, e->isr_count, node_id);
-    if (!in_isr && !ids_contain(e->elr, e->elr_count, node_id))
+    if ((!in_isr && !ids_contain(e->elr, e->elr_count, node_id)) || MUTANT(MUTANT_UNCLEAN_STAYS))
         return;
-    e->bump_leader_epoch = true;
+    e->bump_leader_epoch = !MUTANT(MUTANT_UNCLEAN_KEEPS_EPOCH);
     ids_remove(e->elr, &e->elr_count, node_id);
     if (!in_isr || e->isr_count + e->elr_count == 1)
         return;

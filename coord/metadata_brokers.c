@@ -1,5 +1,6 @@
 /* Brokers: registration, fencing, shutdown; the cluster's identity; blocks of producer ids. */
 #include "coord/metadata_internal.h"
+#include "proto/base/mutant.h"
 
 #define ENDPOINTS_MAX 16
 
@@ -140,7 +141,8 @@ enum error_code apply_allocate_producer_ids(struct apply *a, const struct alloca
     int64_t first = a->m->next_producer_id;
     if (first > INT64_MAX - PRODUCER_ID_BLOCK)
         return ERR_UNKNOWN_SERVER_ERROR;
-    a->m->next_producer_id = first + PRODUCER_ID_BLOCK;
+    if (!MUTANT(MUTANT_PRODUCER_IDS_REPEAT))
+        a->m->next_producer_id = first + PRODUCER_ID_BLOCK;
     apply_changed(a,
                   (struct change){.kind = CHANGE_PRODUCER_IDS, .number = a->m->next_producer_id});
     apply_answer_int64(a, first);

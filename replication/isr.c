@@ -8,7 +8,7 @@
  * outcome settles it.
  */
 #include "proto/base/logging.h"
-#include "replication/mutant.h"
+#include "proto/base/mutant.h"
 #include "replication/partition_internal.h"
 
 #include <stdio.h>
@@ -219,9 +219,21 @@ void isr_retry(struct partition *p, int64_t now_ms, struct partition_effects *fx
         proposal_send(p, now_ms, fx);
 }
 
-void partition_proposal_failed(struct partition *p, enum error_code err, int64_t now_ms)
+static bool same_proposal(const struct isr_proposal *a, const struct isr_proposal *b)
 {
-    if (!p->proposed)
+    return a->leader_epoch == b->leader_epoch && a->partition_epoch == b->partition_epoch &&
+           a->isr_count == b->isr_count &&
+           memcmp(a->isr, b->isr, (size_t)a->isr_count * sizeof(*a->isr)) == 0 &&
+           memcmp(a->broker_epochs, b->broker_epochs,
+                  (size_t)a->isr_count * sizeof(*a->broker_epochs)) == 0;
+}
+
+void partition_proposal_failed(struct partition *p, const struct isr_proposal *proposal,
+                               enum error_code err, int64_t now_ms)
+{
+    /* A proposal that was repeated is answered twice: the second time another one may be out. */
+    if (!p->proposed ||
+        (!same_proposal(&p->proposal, proposal) && !MUTANT(MUTANT_ANY_REFUSAL_SETTLES)))
         return;
     LOG_INFO("isr proposal refused", "topic=%s partition=%d error=%s", p->topic, p->index,
              error_name(err));

@@ -4,8 +4,8 @@
 #include "replication/partition.h"
 
 #include "proto/base/logging.h"
+#include "proto/base/mutant.h"
 #include "proto/records.h"
-#include "replication/mutant.h"
 #include "replication/partition_internal.h"
 
 #include <stdlib.h>
@@ -237,7 +237,7 @@ void partition_tick(struct partition *p, int64_t now_ms, struct partition_effect
 
 enum error_code partition_check_leader(const struct partition *p, int32_t current_leader_epoch)
 {
-    if (current_leader_epoch >= 0 && !MUTANT(MUTANT_NO_EPOCH_CHECK)) {
+    if (current_leader_epoch >= 0 && !MUTANT(MUTANT_FETCH_OF_ANY_EPOCH)) {
         if (current_leader_epoch < p->state.leader_epoch)
             return ERR_FENCED_LEADER_EPOCH;
         if (current_leader_epoch > p->state.leader_epoch)
@@ -390,7 +390,7 @@ bool partition_fetch_position(const struct partition *p, int64_t *fetch_offset,
     if (p->role != PARTITION_FOLLOWER || p->state.leader < 0)
         return false;
     /* The leader counts what we ask for as being on our disk. */
-    return partition_durable_end_offset(p) >= *fetch_offset;
+    return partition_durable_end_offset(p) >= *fetch_offset || MUTANT(MUTANT_FETCH_BEFORE_FLUSH);
 }
 
 static enum error_code truncate_to(struct partition *p, int64_t offset, int64_t now_ms,
@@ -484,7 +484,7 @@ enum error_code partition_fetched(struct partition *p, const struct fetched *ans
 {
     if (p->role != PARTITION_FOLLOWER)
         return ERR_NOT_LEADER_OR_FOLLOWER;
-    if (answer->leader_epoch != p->state.leader_epoch && !MUTANT(MUTANT_NO_EPOCH_CHECK))
+    if (answer->leader_epoch != p->state.leader_epoch && !MUTANT(MUTANT_ANSWER_OF_ANY_EPOCH))
         return ERR_NONE;
     if (answer->error_code == ERR_OFFSET_OUT_OF_RANGE)
         return recover_out_of_range(p, answer, now_ms);

@@ -13,9 +13,12 @@ struct file {
     bool folder;
     struct buffer now;
     struct buffer synced;
+    bool deaf; /* a sync failed: what is dirty stays so */
 };
 
 struct disk {
+    bool full, sync_fails, stopping, stopped;
+    int operations;           /* until it stops */
     VEC(struct file *) files; /* never removed, so that an index is a descriptor for ever */
 };
 
@@ -38,6 +41,14 @@ static int add(struct disk *d, const char *path, bool folder)
     return (int)d->files.count - 1;
 }
 
+/* Before every operation that changes something. 0 or -EIO. */
+static int step(struct disk *d)
+{
+    if (d->stopping && d->operations-- <= 0)
+        d->stopped = true;
+    return d->stopped ? -EIO : 0;
+}
+
 static int disk_open(void *arg, const char *path, enum fs_open_mode mode, struct fs_file *file)
 {
     int i = find(arg, path);
@@ -46,6 +57,8 @@ static int disk_open(void *arg, const char *path, enum fs_open_mode mode, struct
         return -EEXIST;
     if (i < 0 && (mode == FS_READ || mode == FS_WRITE))
         return -ENOENT;
+    if (i < 0 && step(arg) != 0)
+        return -EIO;
     file->fd = i >= 0 ? i : add(arg, path, false);
     return 0;
 }
@@ -84,28 +97,53 @@ static int disk_write(void *arg, struct fs_file file, const struct iovec *parts,
                       int64_t position)
 {
     struct file *f = get(arg, file);
-    for (int i = 0; i < count; i++) {
-        size_t end = (size_t)position + parts[i].iov_len;
+    struct disk *d = arg;
+    if (step(d) != 0)
+        return -EIO;
+    int err = 0;
+    for (int i = 0; i < count && err == 0; i++) {
+        size_t size = parts[i].iov_len;
+        if (d->full && i == count - 1) {
+            size /= 2;
+            err = -ENOSPC;
+        }
+        size_t end = (size_t)position + size;
         if (end > f->now.size)
             resize(&f->now, end);
-        if (parts[i].iov_len > 0)
-            memcpy(f->now.data + position, parts[i].iov_base, parts[i].iov_len);
+        if (size > 0)
+            memcpy(f->now.data + position, parts[i].iov_base, size);
         position = (int64_t)end;
     }
-    return 0;
+    return err;
 }
 
 static int disk_truncate(void *arg, struct fs_file file, int64_t size)
 {
+    if (step(arg) != 0)
+        return -EIO;
     resize(&get(arg, file)->now, (size_t)size);
     return 0;
 }
 
-static int disk_sync(void *arg, struct fs_file file)
+static void make_durable(struct file *f)
 {
-    struct file *f = get(arg, file);
     f->synced.size = 0;
     buffer_append(&f->synced, f->now.data, f->now.size);
+}
+
+static int disk_sync(void *arg, struct fs_file file)
+{
+    struct disk *d = arg;
+    struct file *f = get(arg, file);
+    if (step(d) != 0)
+        return -EIO;
+    if (d->sync_fails) {
+        d->sync_fails = false;
+        f->deaf = true;
+        return -EIO;
+    }
+    if (!f->deaf)
+        make_durable(f);
     return 0;
 }
 
@@ -120,6 +158,8 @@ static int disk_remove(void *arg, const char *path)
     int i = find(d, path);
     if (i < 0)
         return -ENOENT;
+    if (step(d) != 0)
+        return -EIO;
     free(d->files.items[i]->path);
     d->files.items[i]->path = NULL;
     return 0;
@@ -132,7 +172,13 @@ static int disk_rename(void *arg, const char *from, const char *to)
     int i = find(d, from);
     if (i < 0)
         return -ENOENT;
-    (void)disk_remove(d, to);
+    if (step(d) != 0)
+        return -EIO;
+    int old = find(d, to);
+    if (old >= 0) {
+        free(d->files.items[old]->path);
+        d->files.items[old]->path = NULL;
+    }
     for (size_t k = 0; k < d->files.count; k++) {
         char **path = &d->files.items[k]->path, text[FS_PATH_MAX];
         if (*path == NULL || strncmp(*path, from, size) != 0 ||
@@ -147,8 +193,11 @@ static int disk_rename(void *arg, const char *from, const char *to)
 
 static int disk_make_dir(void *arg, const char *path)
 {
-    if (find(arg, path) < 0)
-        add(arg, path, true);
+    if (find(arg, path) >= 0)
+        return 0;
+    if (step(arg) != 0)
+        return -EIO;
+    add(arg, path, true);
     return 0;
 }
 
@@ -231,24 +280,52 @@ struct fs disk_fs(struct disk *d)
                        .free_bytes = disk_free_bytes};
 }
 
+void disk_set_full(struct disk *d, bool full)
+{
+    d->full = full;
+}
+
+void disk_fail_sync(struct disk *d)
+{
+    d->sync_fails = true;
+}
+
+void disk_stop_after(struct disk *d, int operations)
+{
+    d->stopping = true;
+    d->operations = operations;
+}
+
+bool disk_stopped(const struct disk *d)
+{
+    return d->stopped;
+}
+
+bool disk_is_faulty(const struct disk *d)
+{
+    return d->stopped || d->stopping || d->sync_fails || d->full;
+}
+
 int64_t disk_crash(struct disk *d, struct rng *rng)
 {
     int64_t lost = 0;
+    d->sync_fails = d->stopping = d->stopped = false;
     for (size_t i = 0; i < d->files.count; i++) {
         struct file *f = d->files.items[i];
         size_t keep = f->synced.size;
-        bool grew =
-            f->now.size > keep && (keep == 0 || memcmp(f->now.data, f->synced.data, keep) == 0);
+        bool grew = !f->deaf && f->now.size > keep &&
+                    (keep == 0 || memcmp(f->now.data, f->synced.data, keep) == 0);
         if (grew && rng_below(rng, 2) == 0)
             keep += rng_below(rng, f->now.size - keep + 1);
         lost += f->now.size > keep ? (int64_t)(f->now.size - keep) : 0;
         if (grew) {
             resize(&f->now, keep);
-            (void)disk_sync(d, (struct fs_file){(int)i});
+            make_durable(f);
         } else {
             f->now.size = 0;
             buffer_append(&f->now, f->synced.data, f->synced.size);
         }
+        f->deaf = false;
     }
     return lost;
 }

@@ -138,7 +138,12 @@ static void a_proposed_member_is_waited_for_until_the_answer(void **state)
     assert_int_equal(flush(partition_log(p)), ERR_NONE);
     assert_int_equal(fetched(p, 2, 3, 1, &fx), ERR_NONE);
     assert_int_equal(partition_high_watermark(p), 0);
-    partition_proposal_failed(p, ERR_INELIGIBLE_REPLICA, 20);
+    struct isr_proposal older = fx.proposal;
+    older.isr_count = 2;
+    partition_proposal_failed(p, &older, ERR_INELIGIBLE_REPLICA, 20);
+    partition_tick(p, 21, &fx);
+    assert_int_equal(partition_high_watermark(p), 0); /* that was about another one */
+    partition_proposal_failed(p, &fx.proposal, ERR_INELIGIBLE_REPLICA, 20);
     partition_tick(p, 21, &fx);
     assert_int_equal(partition_high_watermark(p), 1);
     partition_free(p);

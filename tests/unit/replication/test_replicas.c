@@ -206,8 +206,10 @@ static void a_refused_proposal_is_made_again(void **state)
     follower_at(rs, r, 3, 0);
     gate_await(&gate.proposals, 1);
     assert_int_equal(gate.proposal.isr_count, 3);
-    replicas_proposal_failed(rs, topic_t, 0, ERR_INELIGIBLE_REPLICA);
-    replicas_proposal_failed(rs, (struct uuid){{99}}, 0, ERR_INELIGIBLE_REPLICA);
+    struct isr_proposal another = gate.proposal;
+    another.topic_id = (struct uuid){{99}};
+    replicas_proposal_failed(rs, &another, ERR_INELIGIBLE_REPLICA);
+    replicas_proposal_failed(rs, &gate.proposal, ERR_INELIGIBLE_REPLICA);
     gate_await(&gate.proposals, 2);
     replica_unref(r);
     replicas_close(rs);
