@@ -195,6 +195,39 @@ void groups_commit(struct request *req, const struct group_committer *who, struc
         done(req, NULL, err, SLICE_NULL);
 }
 
+/* As Kafka does: who is no member may commit in a transaction, and a member during a rebalance. */
+static enum error_code check_txn_commit(struct groups *gs, struct group_slot *slot, struct slice id,
+                                        const struct group_committer *who) HOLDS(slot->lock);
+static enum error_code check_txn_commit(struct groups *gs, struct group_slot *slot, struct slice id,
+                                        const struct group_committer *who)
+{
+    if (who->generation < 0 && who->member_id.size == 0 && slice_is_null(who->instance_id))
+        return group_slot_check(gs, slot);
+    enum error_code err = check_commit(gs, slot, id, who);
+    return err == ERR_REBALANCE_IN_PROGRESS ? ERR_NONE : err;
+}
+
+void groups_commit_txn(struct request *req, const struct group_committer *who,
+                       struct commit_txn_offsets *c, request_submitted *done)
+{
+    struct groups *gs = req->node->groups;
+    struct group_slot *slot = groups_slot(gs, c->commit.group);
+    mutex_lock(&slot->lock);
+    enum error_code err = check_txn_commit(gs, slot, c->commit.group, who);
+    bool submit = err == ERR_NONE && c->commit.offsets_count > 0;
+    if (submit) {
+        struct buffer command = {0};
+        c->commit.slot = slot->number;
+        c->commit.slot_epoch = slot->epoch;
+        command_encode_commit_txn_offsets(&command, c);
+        request_submit(req, buffer_slice(&command), COMMIT_MS, done, NULL);
+        buffer_deinit(&command);
+    }
+    mutex_unlock(&slot->lock);
+    if (!submit)
+        done(req, NULL, err, SLICE_NULL);
+}
+
 /* --- Describe, list --- */
 
 static void describe_members(const struct group_classic *g, struct arena *arena,
@@ -258,9 +291,12 @@ struct group_view groups_describe(struct node *node, struct slice id, struct are
     return view;
 }
 
-typedef VEC(struct group_view) group_views;
+struct group_views {
+    VEC(struct group_view) list;
+};
 
-static enum error_code list_stored(struct groups *gs, struct arena *arena, group_views *views)
+static enum error_code list_stored(struct groups *gs, struct arena *arena,
+                                   struct group_views *views)
 {
     struct slice *ids;
     int count;
@@ -280,17 +316,17 @@ static enum error_code list_stored(struct groups *gs, struct arena *arena, group
         if (owned)
             group_free(g);
         if (mine)
-            vec_push(views, view);
+            vec_push(&views->list, view);
     }
     return ERR_NONE;
 }
 
 static void list_unwritten(struct groups *gs, struct arena *arena, size_t stored,
-                           group_views *views)
+                           struct group_views *views)
 {
     struct map known = {0};
     for (size_t i = 0; i < stored; i++)
-        map_put(&known, views->items[i].id, gs);
+        map_put(&known, views->list.items[i].id, gs);
     FOR_EACH (slot, gs->slots, COORDINATOR_SLOTS) {
         mutex_lock(&slot->lock);
         MAP_FOR_EACH (entry, &slot->groups) {
@@ -299,7 +335,7 @@ static void list_unwritten(struct groups *gs, struct arena *arena, size_t stored
                 continue;
             struct group_view view = view_of(arena_copy(arena, entry->key));
             view_fill(&g->classic, arena, false, &view);
-            vec_push(views, view);
+            vec_push(&views->list, view);
         }
         mutex_unlock(&slot->lock);
     }
@@ -310,7 +346,7 @@ enum error_code groups_list(struct node *node, struct arena *arena, struct group
                             int *count)
 {
     struct groups *gs = node->groups;
-    group_views views = {0};
+    struct group_views views = {0};
     *out = NULL;
     *count = 0;
     if (!node_has_lease(node))
@@ -324,12 +360,12 @@ enum error_code groups_list(struct node *node, struct arena *arena, struct group
     }
     enum error_code err = list_stored(gs, arena, &views);
     if (err == ERR_NONE) {
-        list_unwritten(gs, arena, views.count, &views);
-        *count = (int)views.count;
-        *out = arena_need(arena, (views.count + 1) * sizeof(**out));
-        if (views.count > 0)
-            memcpy(*out, views.items, views.count * sizeof(**out));
+        list_unwritten(gs, arena, views.list.count, &views);
+        *count = (int)views.list.count;
+        *out = arena_need(arena, (views.list.count + 1) * sizeof(**out));
+        if (views.list.count > 0)
+            memcpy(*out, views.list.items, views.list.count * sizeof(**out));
     }
-    vec_deinit(&views);
+    vec_deinit(&views.list);
     return err;
 }

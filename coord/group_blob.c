@@ -3,8 +3,8 @@
  *
  *   [version 1] [time] [generation] [protocol type, name, leader] [members] [tags]
  *
- * in Kafka's flexible encoding. It is a finished generation: with members the group is Stable, without
- * it is Empty.
+ * in Kafka's flexible encoding. It is a finished generation: with members the group is Stable,
+ * without it is Empty.
  */
 #include <errno.h>
 

@@ -1,6 +1,6 @@
 /*
- * The states of a classic group. The order of checks and the error codes are those of Apache Kafka's
- * coordinator, because clients were written against them (KIP-345, 394, 559, 814).
+ * The states of a classic group. The order of checks and the error codes are those of Apache
+ * Kafka's coordinator, because clients were written against them (KIP-345, 394, 559, 814).
  */
 #include "coord/group_classic.h"
 

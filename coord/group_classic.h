@@ -169,8 +169,8 @@ struct group_sync {
     int32_t assignments_count;
 };
 
-/* The token gets exactly one reply, now or later; the leader's only once its assignment was written.
- */
+/* The token gets exactly one reply, now or later; the leader's only once its assignment was
+ * written. */
 void group_classic_sync(struct group_classic *g, const struct group_sync *in, int64_t now_ms,
                         struct group_effects *fx);
 
@@ -183,8 +183,8 @@ enum error_code group_classic_leave(struct group_classic *g, struct slice member
                                     struct slice instance_id, struct group_effects *fx) MUST_CHECK;
 void group_classic_left(struct group_classic *g, int64_t now_ms, struct group_effects *fx);
 
-/* May this member commit offsets? Counts as a sign of life. generation -1 with an empty id is a simple
- * consumer, right only in an empty group. */
+/* May this member commit offsets? Counts as a sign of life. generation -1 with an empty id is a
+ * simple consumer, right only in an empty group. */
 enum error_code group_classic_check_commit(struct group_classic *g, struct slice member_id,
                                            struct slice instance_id, int32_t generation,
                                            int64_t now_ms) MUST_CHECK;

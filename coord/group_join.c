@@ -1,6 +1,6 @@
 /*
- * JoinGroup: who may come in, under which id, and whether it makes the group rebalance (KIP-345, 394,
- * 559, 814).
+ * JoinGroup: who may come in, under which id, and whether it makes the group rebalance (KIP-345,
+ * 394, 559, 814).
  */
 #include "coord/group_internal.h"
 
@@ -55,8 +55,8 @@ static void join_replace(struct group_classic *g, struct group_member *m, struct
         group_rebalance(g, now_ms, fx);
         return;
     }
-    /* Nothing changed but the id: no rebalance (KIP-345). An older client that led must not take itself
-     * for the leader, or it would assign anew: it hears its former id (KIP-814). */
+    /* Nothing changed but the id: no rebalance (KIP-345). An older client that led must not take
+     * itself for the leader, or it would assign anew: it hears its former id (KIP-814). */
     m->rejoin_number = group_persist(g, fx);
     m->rejoin_skip = leads && in->can_skip_assignment;
     group_slice_set(&m->rejoin_leader, in->can_skip_assignment ? g->leader : leader);
@@ -108,8 +108,8 @@ static void join_known(struct group_classic *g, const struct group_join *in, int
     }
     bool same = group_member_matches(m, in);
     bool leads = slice_equal(g->leader, m->id);
-    /* Its answer was lost, or a follower asks again: nothing changed, so nothing is begun. A leader that
-     * joins again in a stable group wants to assign anew. */
+    /* Its answer was lost, or a follower asks again: nothing changed, so nothing is begun. A
+     * leader that joins again in a stable group wants to assign anew. */
     if ((g->state == GROUP_COMPLETING_REBALANCE && same) ||
         (g->state == GROUP_STABLE && same && !leads)) {
         join_park(m, in->token, fx);

@@ -9,21 +9,18 @@
 #define VERSION_GROUPS      8
 #define VERSION_TOPIC_ID    10
 
-typedef struct offset_fetch_response_group_topic answer_topic;
-typedef struct offset_fetch_response_group_topic_partition answer_partition;
-
-static answer_partition none(int32_t index, enum error_code err)
+static struct offset_fetch_response_group_topic_partition none(int32_t index, enum error_code err)
 {
-    return (answer_partition){.partition_index = index,
-                              .committed_offset = -1,
-                              .committed_leader_epoch = -1,
-                              .metadata = SLICE(""),
-                              .error_code = (int16_t)err};
+    return (struct offset_fetch_response_group_topic_partition){.partition_index = index,
+                                                                .committed_offset = -1,
+                                                                .committed_leader_epoch = -1,
+                                                                .metadata = SLICE(""),
+                                                                .error_code = (int16_t)err};
 }
 
-static answer_partition some(const struct committed_offset *c)
+static struct offset_fetch_response_group_topic_partition some(const struct committed_offset *c)
 {
-    answer_partition p = none(c->partition, ERR_NONE);
+    struct offset_fetch_response_group_topic_partition p = none(c->partition, ERR_NONE);
     p.committed_offset = c->offset;
     if (c->offset >= 0) {
         p.committed_leader_epoch = c->leader_epoch;
@@ -33,7 +30,8 @@ static answer_partition some(const struct committed_offset *c)
 }
 
 static void fetch_topic(struct request *req, struct slice group,
-                        const struct offset_fetch_request_group_topic *t, answer_topic *o)
+                        const struct offset_fetch_request_group_topic *t,
+                        struct offset_fetch_response_group_topic *o)
 {
     struct slice name = t->name;
     enum error_code err = ERR_NONE;
@@ -62,7 +60,7 @@ static void fetch_topic(struct request *req, struct slice group,
 }
 
 /* Topics that are gone have no id to be named by. */
-static bool topic_named(const struct request *req, answer_topic *o)
+static bool topic_named(const struct request *req, struct offset_fetch_response_group_topic *o)
 {
     if (req->header.api_version < VERSION_TOPIC_ID)
         return true;
@@ -81,9 +79,10 @@ static enum error_code fetch_all(struct request *req, struct slice group,
     if (quorum_read_offsets(req->node->quorum, group, &req->arena, &rows, &count) < 0)
         return ERR_COORDINATOR_NOT_AVAILABLE;
     o->topics = offset_fetch_response_group_topic_array(&req->arena, count);
-    answer_partition *all = offset_fetch_response_group_topic_partition_array(&req->arena, count);
+    struct offset_fetch_response_group_topic_partition *all =
+        offset_fetch_response_group_topic_partition_array(&req->arena, count);
     for (int i = 0; i < count;) {
-        answer_topic *topic = &o->topics[o->topics_count];
+        struct offset_fetch_response_group_topic *topic = &o->topics[o->topics_count];
         topic->name = rows[i].topic;
         topic->partitions = &all[i];
         topic->partitions_count = 0;
@@ -134,7 +133,7 @@ static void answer_one(struct request *req, const struct offset_fetch_response_g
     out->topics = offset_fetch_response_topic_array(&req->arena, group->topics_count);
     out->topics_count = group->topics_count;
     for (int i = 0; i < group->topics_count; i++) {
-        const answer_topic *t = &group->topics[i];
+        const struct offset_fetch_response_group_topic *t = &group->topics[i];
         struct offset_fetch_response_topic *o = &out->topics[i];
         o->name = t->name;
         o->partitions_count = t->partitions_count;
@@ -158,7 +157,7 @@ static void fail_partitions(struct request *req, const struct offset_fetch_reque
     group->topics_count = in->topics_count;
     for (int i = 0; i < in->topics_count; i++) {
         int count = in->topics[i].partition_indexes_count;
-        answer_topic *o = &group->topics[i];
+        struct offset_fetch_response_group_topic *o = &group->topics[i];
         o->name = in->topics[i].name;
         o->partitions = offset_fetch_response_group_topic_partition_array(&req->arena, count);
         o->partitions_count = count;
