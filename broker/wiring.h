@@ -28,3 +28,5 @@ int64_t wiring_index(const struct wiring *w);
 
 /* For replicas_callbacks.propose_isr; any thread. */
 void wiring_propose_isr(struct wiring *w, const struct isr_proposal *proposal);
+/* For replicas_callbacks.replica_failed; any thread. */
+void wiring_replica_failed(struct wiring *w, struct uuid topic_id, int32_t partition);
