@@ -76,10 +76,10 @@ static void on_flushed(void *arg, struct uuid topic_id, int32_t partition)
     fetchers_flushed(arg, topic_id, partition);
 }
 
-static void on_storage_failed(void *arg, const char *dir, const char *reason)
+static void on_replica_failed(void *arg, struct uuid topic_id, int32_t partition)
 {
-    (void)arg;
-    LOG_ERROR("a log folder failed, its replicas are offline", "dir=%s reason=\"%s\"", dir, reason);
+    struct node *n = arg;
+    wiring_replica_failed(n->wiring, topic_id, partition);
 }
 
 /* --- Parts --- */
@@ -128,7 +128,7 @@ static int replicas_begin(struct node *n, char **dirs, int count)
         .callbacks = {.arg = n,
                       .propose_isr = on_propose,
                       .follower_flushed = on_flushed,
-                      .storage_failed = on_storage_failed},
+                      .replica_failed = on_replica_failed},
     };
     enum error_code err = replicas_open(&options, &fs_real, &n->replicas);
     return err == ERR_NONE ? 0 : -EIO;

@@ -105,9 +105,9 @@ void replica_offline(struct replica_entry *e, const char *reason)
     e->base.partition = NULL;
     log_close(partition_take_log(p));
     partition_free(p);
-    if (rs->options.callbacks.storage_failed != NULL)
-        rs->options.callbacks.storage_failed(rs->options.callbacks.arg, rs->dirs[e->log_dir].path,
-                                             reason);
+    if (rs->options.callbacks.replica_failed != NULL)
+        rs->options.callbacks.replica_failed(rs->options.callbacks.arg, e->base.topic_id,
+                                             e->base.index);
 }
 
 /* Lock held: after a call that may have written. A log that is only full lives on. */

@@ -23,8 +23,9 @@ struct replicas_callbacks {
     /* A follower's data of this partition is on disk now (the fetcher may ask for more). Any
      * thread; only enqueue. */
     void (*follower_flushed)(void *arg, struct uuid topic_id, int32_t partition);
-    /* A log folder died: these replicas are offline here. */
-    void (*storage_failed)(void *arg, const char *dir, const char *reason);
+    /* This replica's disk failed: it is offline here until the process starts again. Any thread, a
+     * partition's lock may be held: only enqueue. */
+    void (*replica_failed)(void *arg, struct uuid topic_id, int32_t partition);
 };
 
 struct replicas_options {

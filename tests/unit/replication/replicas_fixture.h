@@ -121,11 +121,11 @@ static void on_flushed(void *arg, struct uuid topic_id, int32_t partition)
     gate_note(&gate.flushed_calls);
 }
 
-static void on_failed(void *arg, const char *dir, const char *reason)
+static void on_failed(void *arg, struct uuid topic_id, int32_t partition)
 {
     (void)arg;
-    (void)reason;
-    CHECK(strcmp(dir, test_folder) == 0);
+    (void)topic_id;
+    (void)partition;
     gate_note(&gate.failed_calls);
 }
 
@@ -142,7 +142,7 @@ static struct replicas *replicas_start(void)
         .retention_check_interval_ms = 3600000, /* its records are old */
         .callbacks = {.propose_isr = on_propose,
                       .follower_flushed = on_flushed,
-                      .storage_failed = on_failed},
+                      .replica_failed = on_failed},
     };
     assert_int_equal(replicas_open(&options, &gate.fs, &rs), ERR_NONE);
     return rs;
