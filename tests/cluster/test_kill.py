@@ -3,27 +3,38 @@ import os
 import time
 
 from load import Load, check_history, read_all
+from members import Group
 
 PARTITIONS = 6
 ROUNDS = int(os.environ.get("MILLRACE_KILL_ROUNDS", "10"))
+GROUP = "killed-group"
 
 
 def test_killed_nodes_lose_nothing_that_was_acknowledged(cluster):
     topic = cluster.create_topic("killed", PARTITIONS, min_insync_replicas="2")
-    with Load(cluster.bootstrap(), topic, PARTITIONS) as load:
+    gaps = []
+    with Load(cluster.bootstrap(), topic, PARTITIONS) as load, \
+            Group(cluster.bootstrap(), topic, GROUP) as group:
         load.await_acks()
-        gaps = []
+        group.await_records_after(0, load)
         for number in range(ROUNDS):
-            for what, victim in (("leader", cluster.leader(topic, number % PARTITIONS)),
-                                 ("controller", None)):
-                victim = victim or cluster.controller()
-                gaps.append((what, *one_kill(cluster, load, topic, victim)))
-                print("round %d: killed the %s: %.0f ms without any, %.0f ms of one partition" %
-                      (number, what, gaps[-1][1] * 1000, gaps[-1][2] * 1000), flush=True)
-    load.finish()
+            for role in ("leader", "controller", "coordinator"):
+                victim = {"leader": lambda n: cluster.leader(topic, n % PARTITIONS),
+                          "controller": lambda _: cluster.controller(),
+                          "coordinator": lambda _: cluster.coordinator(GROUP)}[role](number)
+                gaps.append((*one_kill(cluster, load, topic, victim), number, role))
+                print("round %d: killed the %s, node %d: %.0f ms without any acknowledgement, "
+                      "%.0f ms of one partition" % (number, role, victim, gaps[-1][0] * 1000,
+                                                    gaps[-1][1] * 1000), flush=True)
+        group.await_records_after(time.monotonic() - 0.5, load)
+        load.finish()
+        group.await_all(load)
+    report(gaps)
     assert load.fatal is None and not load.failures
-    check_history(load.acks, read_all(cluster.bootstrap(), topic, PARTITIONS))
+    records = read_all(cluster.bootstrap(), topic, PARTITIONS)
+    check_history(load.acks, records)
     assert len(load.acks) == load.sent
+    group.check(load)
 
 
 def one_kill(cluster, load, topic, victim):
@@ -39,3 +50,9 @@ def one_kill(cluster, load, topic, victim):
     cluster.start(victim)
     cluster.await_isr(topic, 3)
     return load.longest_gap(begin, end)
+
+
+def report(gaps):
+    longest, of_one, number, role = max(gaps)
+    print(f"longest gap without an acknowledgement: {longest * 1000:.0f} ms "
+          f"(round {number}, {role}); of one partition: {max(g[1] for g in gaps) * 1000:.0f} ms")
