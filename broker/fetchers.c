@@ -1,6 +1,6 @@
 /*
- * Follower fetching: the sockets, threads and flush completions around replication/fetcher.h. One peer
- * a leader; each with one connection and one fetch session.
+ * Follower fetching: the sockets, threads and flush completions around replication/fetcher.h. One
+ * peer a leader; each with one connection and one fetch session.
  */
 #include "broker/fetchers.h"
 

@@ -5,11 +5,12 @@
  *                          | an error                                                   ^
  *                          +--> backing off --------------------------------------------+
  *
- * All partitions that follow the same leader share one incremental fetch session (KIP-227). One whose
- * records are not on disk yet is taken out of it, because a fetch at the new offset says "it is on disk
- * here"; the others go on. At most two requests are out: the one that waits at the leader, and one that
- * brings news and by that ends the wait of the first (broker/handlers/fetch.c). So each partition is
- * acknowledged as soon as its own flush is done, whatever the others do.
+ * All partitions that follow the same leader share one incremental fetch session (KIP-227). One
+ * whose records are not on disk yet is taken out of it, because a fetch at the new offset says "it
+ * is on disk here"; the others go on. At most two requests are out: the one that waits at the
+ * leader, and one that brings news and by that ends the wait of the first
+ * (broker/handlers/fetch.c). So each partition is acknowledged as soon as its own flush is done,
+ * whatever the others do.
  *
  * No threads, no clock, no sockets: the broker (broker/fetchers.c) and tests run this same code.
  */
@@ -51,18 +52,20 @@ struct fetcher_request {
     int forgotten_count;
 };
 
-/* false: not now (no follower of this leader, or not everything is on disk): asked again a little later. */
+/* false: not now (no follower of this leader, or not everything is on disk): asked again a little
+ * later. */
 typedef bool fetcher_position_of(void *arg, const struct fetcher_key *key,
                                  struct fetcher_position *out);
 
 struct fetcher *fetcher_new(int64_t backoff_ms);
 void fetcher_free(struct fetcher *f);
 
-/* The partitions that follow this leader now. Those known keep their state, all are looked at again. */
+/* The partitions that follow this leader now. Those known keep their state, all are looked at
+ * again. */
 void fetcher_assign(struct fetcher *f, const struct fetcher_key *keys, int count);
 
-/* The next request, its arrays in the arena. false: nothing to ask for now; fetcher_pause_ms() says when
- * to look again. */
+/* The next request, its arrays in the arena. false: nothing to ask for now; fetcher_pause_ms() says
+ * when to look again. */
 bool fetcher_next(struct fetcher *f, int64_t now_ms, fetcher_position_of *position_of, void *arg,
                   struct arena *arena, struct fetcher_request *out);
 /* Until the first partition's back-off ends; -1: only an answer or a flush brings news. */

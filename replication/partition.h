@@ -121,7 +121,8 @@ enum error_code partition_follower_fetched(struct partition *p, const struct fol
 void partition_tick(struct partition *p, int64_t now_ms, struct partition_effects *fx);
 
 /* The controller refused this proposal or its answer was lost: try again later with fresh state.
- * Nothing happens if another one is under way by now. (Acceptance comes back as partition_apply().) */
+ * Nothing happens if another one is under way by now. (Acceptance comes back as
+ * partition_apply().) */
 void partition_proposal_failed(struct partition *p, const struct isr_proposal *proposal,
                                enum error_code err, int64_t now_ms);
 

@@ -43,7 +43,8 @@ static int64_t delay(struct sim *s, const struct message *m)
     return ms;
 }
 
-/* A producer's requests come in the order in which they were sent, or not at all: one connection. */
+/* A producer's requests come in the order in which they were sent, or not at all: one
+ * connection. */
 static struct producer *on_connection(struct sim *s, const struct message *m)
 {
     return m->kind == MSG_PRODUCE && m->producer >= 0 ? &s->producers[m->producer] : NULL;

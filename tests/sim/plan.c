@@ -35,8 +35,9 @@ static bool percent(struct rng *r, int chance)
     return (int)rng_below(r, 100) < chance;
 }
 
-/* Where replicas lose what they had, what is promised is to survive min.insync.replicas - 1 restarts
- * that were not clean, until that replica is in sync again: no faults that strike several nodes. */
+/* Where replicas lose what they had, what is promised is to survive min.insync.replicas - 1
+ * restarts that were not clean, until that replica is in sync again: no faults that strike several
+ * nodes. */
 static void settle(struct plan *p)
 {
     bool lossy = p->write_caching || p->every_ms[FAULT_WIPE] > 0;
