@@ -61,6 +61,10 @@ struct group_committer {
 void groups_commit(struct request *req, const struct group_committer *who, struct commit_offsets *c,
                    request_submitted *done) ON(NET);
 
+/* The same in a transaction (KIP-447): members are checked, others are let in. */
+void groups_commit_txn(struct request *req, const struct group_committer *who,
+                       struct commit_txn_offsets *c, request_submitted *done) ON(NET);
+
 struct group_view {
     enum error_code err;
     struct slice id;

@@ -16,6 +16,7 @@
 #include "broker/link.h"
 #include "broker/producer_ids.h"
 #include "broker/server.h"
+#include "broker/txns.h"
 #include "broker/wiring.h"
 #include "proto/base/clock.h"
 #include "proto/base/logging.h"
@@ -302,6 +303,8 @@ int node_start(struct node *n)
         rc = barrier_start(n);
     if (rc == 0)
         rc = groups_start(n);
+    if (rc == 0)
+        rc = txns_start(n);
     if (rc < 0)
         return rc;
     n->link = link_start(n);
@@ -333,6 +336,7 @@ void node_stop(struct node *n)
     atomic_store(&n->stopping, true);
     server_stop(n);
     groups_stop(n);
+    txns_stop(n);
     barrier_stop(n);
     fetchers_stop(n);
     controller_host_stop(n);
@@ -342,6 +346,7 @@ void node_stop(struct node *n)
     replicas_close(n->replicas);
     net_stop(&n->net);
     groups_free(n->groups);
+    txns_free(n->txns);
     producer_ids_free(n->producer_ids);
     fetch_sessions_free(n->fetch_sessions);
     mutex_deinit(&n->fetch_sessions_lock);

@@ -16,6 +16,7 @@ struct link;
 struct fetchers;
 struct wiring;
 struct groups;
+struct txns;
 struct producer_ids;
 struct barrier;
 struct fetch_sessions;
@@ -33,6 +34,7 @@ struct node {
     struct fetchers *fetchers; /* follower fetching, one client per leader */
     struct wiring *wiring;     /* metadata -> partitions, ISR proposals -> commands */
     struct groups *groups;     /* group coordinator */
+    struct txns *txns;         /* transaction coordinator */
     struct producer_ids *producer_ids;
     struct mutex fetch_sessions_lock;
     struct fetch_sessions *fetch_sessions; /* guarded by fetch_sessions_lock */

@@ -23,7 +23,7 @@ void metadata_free(struct metadata *m)
     FOR_EACH (stream, m->streams.items, m->streams.count)
         slice_free(stream->results);
     vec_deinit(&m->streams);
-    txns_free(m);
+    metadata_txns_free(m);
     image_unref(m->img);
     free(m);
 }

@@ -90,7 +90,7 @@ uint64_t metadata_digest(const struct metadata *m)
         wire_put_i64(&w, stream->sequence);
         wire_put_bytes(&w, true, true, stream->results);
     }
-    txns_digest(m, &w);
+    metadata_txns_digest(m, &w);
     wire_writer_deinit(&w);
     uint64_t hash = 0xcbf29ce484222325u;
     for (size_t i = 0; i < bytes.size; i++)

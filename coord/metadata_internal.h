@@ -95,10 +95,10 @@ enum error_code apply_end_txn(struct apply *a, const struct end_txn *c);
 enum error_code apply_time_out_txn(struct apply *a, const struct time_out_txn *c);
 enum error_code apply_complete_txn(struct apply *a, const struct complete_txn *c);
 enum error_code apply_forget_txn(struct apply *a, const struct forget_txn *c);
-void txns_free(struct metadata *m);
+void metadata_txns_free(struct metadata *m);
 /* Every id and its state, in one order. */
 struct wire_writer;
-void txns_digest(const struct metadata *m, struct wire_writer *w);
+void metadata_txns_digest(const struct metadata *m, struct wire_writer *w);
 
 /* slots.c: give slots without an active owner away, then even out by moving as few as possible. */
 void slots_assign(struct apply *a);

@@ -222,7 +222,7 @@ enum error_code apply_forget_txn(struct apply *a, const struct forget_txn *c)
     return ERR_NONE;
 }
 
-void txns_free(struct metadata *m)
+void metadata_txns_free(struct metadata *m)
 {
     MAP_FOR_EACH (entry, &m->txns)
         txn_free(entry->value);
@@ -242,7 +242,7 @@ static int by_id(const void *a, const void *b)
     return slice_compare((*x)->id, (*y)->id);
 }
 
-void txns_digest(const struct metadata *m, struct wire_writer *w)
+void metadata_txns_digest(const struct metadata *m, struct wire_writer *w)
 {
     VEC(const struct txn *) all = {0};
     MAP_FOR_EACH (entry, &m->txns)
