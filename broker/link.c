@@ -83,6 +83,8 @@ static void hello_accepted(struct link *l, const struct broker_hello_response *r
 {
     struct node *node = l->node;
     atomic_store(&node->broker_epoch, r->broker_epoch);
+    if (r->broker_epoch >= 0)
+        replicas_set_broker_epoch(node->replicas, r->broker_epoch);
     bool was_fenced = atomic_exchange(&node->fenced, r->fenced);
     /* Counted from the sending: the controller cannot have heard us earlier than that. */
     atomic_store(&node->lease_end_ms, l->hello_sent_ms + r->session_timeout_ms);
@@ -168,7 +170,7 @@ static void hello(struct link *l)
     in.rack = slice_from_text(config_text(&node->config, CONFIG_RACK));
     in.want_shutdown = l->want_shutdown;
     in.applied_index = status.applied_index;
-    in.clean_epoch = -1;
+    in.clean_epoch = replicas_clean_epoch(node->replicas);
     l->hello_out = true;
     l->hello_sent_ms = clock_monotonic_ms();
     client_send(l->hello_client, KEY_BROKER_HELLO, 0, &in,

@@ -19,7 +19,7 @@ struct wiring {
     struct image *newest;  /* guarded by lock; NULL: taken */
     struct list waiting;   /* guarded by lock: struct wiring_waiter.link */
     _Atomic int64_t index; /* of `applied`, -1: none yet; written under lock */
-    struct image *applied; /* BACKGROUND only */
+    struct image *applied; /* written by BACKGROUND, under lock */
     bool strays_removed;   /* BACKGROUND only */
 };
 
@@ -135,6 +135,14 @@ static bool complete(const struct wiring *w, const struct image *img)
 
 /* --- Requests that wait for a role --- */
 
+struct image *wiring_image(struct wiring *w)
+{
+    mutex_lock(&w->lock);
+    struct image *img = w->applied ? image_ref(w->applied) : NULL;
+    mutex_unlock(&w->lock);
+    return img;
+}
+
 int64_t wiring_index(const struct wiring *w)
 {
     return atomic_load(&w->index);
@@ -189,7 +197,9 @@ static void image_apply(struct wiring *w, struct image *img)
     }
     if (before != NULL)
         topics_remove(w, before, img);
+    mutex_lock(&w->lock);
     w->applied = img;
+    mutex_unlock(&w->lock);
     image_unref(before);
     if (!w->strays_removed) {
         w->strays_removed = true;

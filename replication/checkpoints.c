@@ -16,6 +16,7 @@
 #define LOG_STARTS           "log-start-offset-checkpoint"
 #define CLEANED_OFFSETS      "cleaner-offset-checkpoint"
 #define CLEAN_MARKER         ".kafka_cleanshutdown"
+#define MARKER_EPOCH         "\"brokerEpoch\":"
 
 /* A bad line ends the reading: what is unknown is recovered from the log's start. */
 static void lines_parse(char *text, struct map *out)
@@ -54,6 +55,28 @@ static void marker_path(const struct log_dir *dir, char path[FS_PATH_MAX])
     snprintf(path, FS_PATH_MAX, "%s/" CLEAN_MARKER, dir->path);
 }
 
+static int64_t marker_epoch(const char *text)
+{
+    const char *at = strstr(text, MARKER_EPOCH);
+    char *end = NULL;
+    int64_t epoch = at ? strtoll(at + strlen(MARKER_EPOCH), &end, 10) : -1;
+    return at != NULL && end != at + strlen(MARKER_EPOCH) ? epoch : -1;
+}
+
+void replicas_set_broker_epoch(struct replicas *rs, int64_t broker_epoch)
+{
+    atomic_store(&rs->broker_epoch, broker_epoch);
+}
+
+int64_t replicas_clean_epoch(const struct replicas *rs)
+{
+    int64_t epoch = rs->dirs[0].clean_epoch;
+    for (int i = 1; i < rs->dirs_count; i++)
+        if (rs->dirs[i].clean_epoch != epoch)
+            return -1;
+    return epoch;
+}
+
 void checkpoints_read(struct replicas *rs, struct log_dir *dir)
 {
     char path[FS_PATH_MAX];
@@ -64,11 +87,14 @@ void checkpoints_read(struct replicas *rs, struct log_dir *dir)
     file_read(rs, dir, CLEANED_OFFSETS, &dir->cleaned_offsets);
     marker_path(dir, path);
     dir->clean = fs_read_text(rs->fs, path, &text, 4096) == 0;
+    dir->clean_epoch = dir->clean ? marker_epoch(text) : -1;
     free(text);
     /* From now on a crash is a crash. */
     if (dir->clean &&
         (rs->fs->remove(rs->fs->arg, path) < 0 || rs->fs->sync_dir(rs->fs->arg, dir->path) < 0))
         dir->clean = false;
+    if (!dir->clean)
+        dir->clean_epoch = -1;
 }
 
 int64_t checkpoint_find(const struct map *offsets, struct slice topic, int32_t index)
@@ -159,12 +185,15 @@ void checkpoints_write(struct replicas *rs)
 
 void clean_markers_write(struct replicas *rs)
 {
+    char text[96];
+    snprintf(text, sizeof(text), "{\"version\":0," MARKER_EPOCH "%" PRId64 "}\n",
+             atomic_load(&rs->broker_epoch));
     for (int i = 0; i < rs->dirs_count; i++) {
         char path[FS_PATH_MAX];
         marker_path(&rs->dirs[i], path);
         if (rs->dirs[i].failed)
             continue;
-        int rc = fs_write_text(rs->fs, path, "{\"version\":0}\n");
+        int rc = fs_write_text(rs->fs, path, text);
         if (rc < 0)
             LOG_WARN("could not write the clean-shutdown marker", "file=%s error=\"%s\"", path,
                      strerror(-rc));

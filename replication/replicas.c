@@ -137,6 +137,8 @@ enum error_code replicas_open(const struct replicas_options *options, const stru
     enum error_code err = replicas_load(rs);
     if (err != ERR_NONE)
         return err;
+    /* One that closes before it registered leaves the data as it found it. */
+    atomic_init(&rs->broker_epoch, replicas_clean_epoch(rs));
     CHECK(flush_start(rs) == 0);
     CHECK(thread_start(&rs->background, &BACKGROUND, "replicas", background_run, rs) == 0);
     *replicas = rs;

@@ -29,8 +29,9 @@ struct replica_entry {
 
 struct log_dir {
     char *path;
-    bool failed; /* guarded by the table lock */
-    bool clean;  /* its clean-shutdown marker was there */
+    bool failed;         /* guarded by the table lock */
+    bool clean;          /* its clean-shutdown marker was there */
+    int64_t clean_epoch; /* the broker epoch that the marker named, -1: none */
     int replicas_count;
     struct map
         recovery_points; /* "topic index" -> offset + 1 as pointer value; only while opening */
@@ -55,6 +56,7 @@ struct replicas {
     pthread_t *flush_threads;
 
     pthread_t background;
+    _Atomic int64_t broker_epoch; /* for the clean-shutdown markers, -1: not registered */
     _Atomic bool stopping;
 };
 

@@ -3,6 +3,7 @@
 #include "broker/node.h"
 #include "broker/request.h"
 #include "broker/topic_create.h"
+#include "broker/wiring.h"
 
 #define NO_AUTHORIZED_OPERATIONS INT32_MIN
 
@@ -93,9 +94,20 @@ static bool wants_all(const struct request *req, const struct metadata_request *
     return in->topics_count < 0 || (req->header.api_version == 0 && in->topics_count == 0);
 }
 
+/* A leader or an ISR that is told must be in force here: the image that the roles were taken from. */
+static void image_in_force(struct request *req)
+{
+    struct image *img = wiring_image(req->node->wiring);
+    if (img == NULL)
+        return;
+    image_unref(req->image);
+    req->image = img;
+}
+
 static void finish(struct request *req)
 {
     thread_assert(&NET);
+    image_in_force(req);
     const struct metadata_request *in = req->in;
     struct metadata_response *out = req->out;
     out->controller_id = -1;
@@ -124,21 +136,13 @@ struct creating {
     int open;
 };
 
-static void created_everywhere(struct request *req)
-{
-    struct image *newest = quorum_image(req->node->quorum);
-    image_unref(req->image);
-    req->image = newest;
-    finish(req);
-}
-
 static void created(struct request *req, void *arg, enum error_code err, struct slice value)
 {
     (void)err, (void)value; /* what became of it shows in the image */
     thread_assert(&NET);
     struct creating *c = arg;
     if (--c->open == 0)
-        request_when_everywhere(req, created_everywhere);
+        request_when_everywhere(req, finish);
 }
 
 static bool create_missing(struct request *req, const struct metadata_request *in)

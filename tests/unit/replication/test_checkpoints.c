@@ -133,10 +133,29 @@ static void a_stop_that_could_not_flush_is_not_clean(void **state)
     assert_false(exists(".kafka_cleanshutdown"));
 }
 
+static void the_marker_names_the_broker_epoch(void **state)
+{
+    (void)state;
+    char text[4096];
+    struct replicas *rs = replicas_start();
+    fill(rs);
+    assert_int_equal(replicas_clean_epoch(rs), -1);
+    replicas_set_broker_epoch(rs, 77);
+    replicas_close(rs);
+    checkpoint_text(".kafka_cleanshutdown", text);
+    assert_string_equal(text, "{\"version\":0,\"brokerEpoch\":77}\n");
+    for (int i = 0; i < 2; i++) { /* the second time nothing registered in between */
+        rs = replicas_start();
+        assert_int_equal(replicas_clean_epoch(rs), 77);
+        replicas_close(rs);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         REPLICAS_TEST(a_clean_stop_keeps_the_high_watermark),
+        REPLICAS_TEST(the_marker_names_the_broker_epoch),
         REPLICAS_TEST(checkpoints_are_written_while_it_runs),
         REPLICAS_TEST(a_high_watermark_above_the_log_is_cut_to_it),
         REPLICAS_TEST(a_lost_or_damaged_checkpoint_means_zero),
