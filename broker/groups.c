@@ -45,6 +45,7 @@ static struct group *group_new(struct groups *gs)
     };
     struct group *g = mem_zalloc(sizeof(*g));
     group_classic_init(&g->classic, &config);
+    g->since_ms = clock_wall_ms();
     g->due_ms = GROUP_NEVER;
     return g;
 }
@@ -60,8 +61,12 @@ void group_free(struct group *g)
 void group_reset(struct group *g)
 {
     struct group_config config = g->classic.config;
+    uint64_t writes = g->classic.writes, ended = g->classic.writes_ended;
     group_classic_deinit(&g->classic);
     group_classic_init(&g->classic, &config);
+    g->classic.writes = writes; /* what is on its way still comes back */
+    g->classic.writes_ended = ended;
+    g->since_ms = clock_wall_ms();
 }
 
 struct group_slot *groups_slot(struct groups *gs, struct slice id)
@@ -289,7 +294,7 @@ static void timer_set(struct groups *gs, int64_t due_ms)
 static void rearm(void *arg)
 {
     struct groups *gs = arg;
-    int64_t due_ms = GROUP_NEVER;
+    int64_t due_ms = gs->expiry_due_ms;
     if (gs->timer == NULL || atomic_load(&gs->stopped))
         return;
     FOR_EACH (slot, gs->slots, COORDINATOR_SLOTS) {
@@ -376,7 +381,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     }
     bool revive = gs->lapsed || late;
     gs->lapsed = false;
-    int64_t due_ms = GROUP_NEVER;
+    int64_t due_ms = groups_expire(gs, now_ms);
     FOR_EACH (slot, gs->slots, COORDINATOR_SLOTS) {
         mutex_lock(&slot->lock);
         if (revive)
@@ -386,8 +391,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         due_ms = MIN(due_ms, slot->due_ms);
         mutex_unlock(&slot->lock);
     }
-    if (due_ms < GROUP_NEVER)
-        timer_set(gs, due_ms);
+    timer_set(gs, due_ms);
 }
 
 /* --- Slots come and go --- */
@@ -452,6 +456,9 @@ static void timer_new(void *arg)
     struct groups *gs = arg;
     gs->timer = evtimer_new(gs->thread->base, on_timer, gs);
     CHECK(gs->timer != NULL);
+    gs->expiry_due_ms =
+        clock_monotonic_ms() + config_number(&gs->node->config, CONFIG_OFFSETS_CHECK_MS);
+    timer_set(gs, gs->expiry_due_ms);
 }
 
 static void timer_free(void *arg)
@@ -459,6 +466,7 @@ static void timer_free(void *arg)
     struct groups *gs = arg;
     event_free(gs->timer);
     gs->timer = NULL;
+    groups_expire_stop(gs);
 }
 
 int groups_start(struct node *node)
@@ -497,7 +505,9 @@ void groups_free(struct groups *gs)
 {
     if (gs == NULL)
         return;
-    FOR_EACH (slot, gs->slots, COORDINATOR_SLOTS)
+    FOR_EACH (slot, gs->slots, COORDINATOR_SLOTS) {
+        map_deinit(&slot->committing);
         mutex_deinit(&slot->lock);
+    }
     free(gs);
 }

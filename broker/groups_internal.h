@@ -11,15 +11,18 @@ struct group {
     int64_t since_ms; /* wall clock: when it was last written */
 };
 
+struct expiry;
+
 struct group_slot {
     struct mutex lock;
     /* guarded by lock */
     int32_t number;
     int32_t epoch; /* of the slot as known here, -1 at first */
     bool ours;
-    bool loaded;       /* the groups of the database that have members are here */
-    struct map groups; /* id -> struct group */
-    int64_t due_ms;    /* nothing in it is due before */
+    bool loaded;           /* the groups of the database that have members are here */
+    struct map groups;     /* id -> struct group */
+    struct map committing; /* id -> how many commits are on their way */
+    int64_t due_ms;        /* nothing in it is due before */
 };
 
 struct groups {
@@ -32,7 +35,8 @@ struct groups {
     /* NET only, that thread */
     struct event *timer;
     bool lapsed;           /* the lease was lost meanwhile */
-    int64_t expiry_due_ms; /* next look for offsets that nobody needs any more */
+    struct expiry *expiry; /* the look for expired offsets that is going on */
+    int64_t expiry_due_ms; /* the next one */
 };
 
 /* Replies of one event; freed when the last was handed over. */
@@ -74,3 +78,7 @@ void group_reset(struct group *g);
 
 /* Has the group a commit? */
 enum error_code group_has_offsets(struct groups *gs, struct slice id, bool *has) MUST_CHECK;
+
+/* Go on with the look for expired offsets; when to be called again. */
+int64_t groups_expire(struct groups *gs, int64_t now_ms);
+void groups_expire_stop(struct groups *gs);

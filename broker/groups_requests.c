@@ -174,6 +174,43 @@ static enum error_code check_commit(struct groups *gs, struct group_slot *slot, 
     return who->group_must_exist ? ERR_GROUP_ID_NOT_FOUND : ERR_ILLEGAL_GENERATION;
 }
 
+struct commit_wait {
+    struct slice id; /* in the request's frame */
+    request_submitted *done;
+};
+
+static void committing_add(struct group_slot *slot, struct slice id, intptr_t more)
+    HOLDS(slot->lock);
+static void committing_add(struct group_slot *slot, struct slice id, intptr_t more)
+{
+    intptr_t count = (intptr_t)map_find(&slot->committing, id) + more;
+    if (count > 0)
+        map_put(&slot->committing, id, (void *)count);
+    else
+        map_remove(&slot->committing, id);
+}
+
+static void commit_done(struct request *req, void *arg, enum error_code err, struct slice value)
+{
+    struct commit_wait *wait = arg;
+    struct group_slot *slot = groups_slot(req->node->groups, wait->id);
+    mutex_lock(&slot->lock);
+    committing_add(slot, wait->id, -1);
+    mutex_unlock(&slot->lock);
+    wait->done(req, NULL, err, value);
+}
+
+static void commit_submit(struct request *req, struct group_slot *slot, struct slice id,
+                          const struct buffer *command, request_submitted *done) HOLDS(slot->lock);
+static void commit_submit(struct request *req, struct group_slot *slot, struct slice id,
+                          const struct buffer *command, request_submitted *done)
+{
+    struct commit_wait *wait = arena_need(&req->arena, sizeof(*wait));
+    *wait = (struct commit_wait){id, done};
+    committing_add(slot, id, 1);
+    request_submit(req, buffer_slice(command), COMMIT_MS, commit_done, wait);
+}
+
 void groups_commit(struct request *req, const struct group_committer *who, struct commit_offsets *c,
                    request_submitted *done)
 {
@@ -187,7 +224,7 @@ void groups_commit(struct request *req, const struct group_committer *who, struc
         c->slot = slot->number;
         c->slot_epoch = slot->epoch;
         command_encode_commit_offsets(&command, c);
-        request_submit(req, buffer_slice(&command), COMMIT_MS, done, NULL);
+        commit_submit(req, slot, c->group, &command, done);
         buffer_deinit(&command);
     }
     mutex_unlock(&slot->lock);
@@ -220,7 +257,7 @@ void groups_commit_txn(struct request *req, const struct group_committer *who,
         c->commit.slot = slot->number;
         c->commit.slot_epoch = slot->epoch;
         command_encode_commit_txn_offsets(&command, c);
-        request_submit(req, buffer_slice(&command), COMMIT_MS, done, NULL);
+        commit_submit(req, slot, c->commit.group, &command, done);
         buffer_deinit(&command);
     }
     mutex_unlock(&slot->lock);

@@ -214,6 +214,20 @@ const char *group_state_name(enum group_state state);
 struct slice group_member_metadata(const struct group_classic *g, const struct group_member *m);
 struct group_member *group_member_find(const struct group_classic *g, struct slice id);
 
+/* Does a member want this topic? Also yes where it cannot be known. */
+bool group_classic_subscribes(const struct group_classic *g, struct slice topic);
+
+struct group_offset_age {
+    struct slice topic;
+    int64_t commit_time_ms; /* wall clock, as all of these */
+    int64_t expire_time_ms; /* asked for by an old client; -1: by the retention */
+};
+/* May this offset go (KIP-211)? Not while a member is subscribed to its topic; of a group without
+ * members by since_ms, when the last one left; of simple consumers (g NULL) by its commit. */
+bool group_offset_expired(const struct group_classic *g, int64_t since_ms,
+                          const struct group_offset_age *offset, int64_t now_ms,
+                          int64_t retention_ms);
+
 /* time_ms (wall clock): since when the group is as it is; offsets of an empty one expire from then.
  */
 void group_classic_encode(const struct group_classic *g, int64_t time_ms, struct buffer *out);

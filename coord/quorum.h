@@ -110,6 +110,7 @@ struct committed_offset {
     int32_t leader_epoch;
     struct slice metadata;
     int64_t commit_time_ms;
+    int64_t expire_time_ms; /* -1: by offsets.retention.minutes */
 };
 struct arena;
 /* One partition of a group; offset -1 when nothing was committed. */

@@ -8,7 +8,8 @@
 #include "coord/state_internal.h"
 #include "proto/base/logging.h"
 
-#define OFFSET_COLUMNS "topic, partition, committed_offset, leader_epoch, metadata, commit_time_ms"
+#define OFFSET_COLUMNS                                                                             \
+    "topic, partition, committed_offset, leader_epoch, metadata, commit_time_ms, expire_time_ms"
 
 sqlite3 *state_connect(struct state *s)
 {
@@ -114,7 +115,8 @@ static struct committed_offset offset_row(sqlite3_stmt *st, struct arena *arena)
                                      .offset = sqlite3_column_int64(st, 2),
                                      .leader_epoch = sqlite3_column_int(st, 3),
                                      .metadata = arena_copy(arena, state_column(st, 4)),
-                                     .commit_time_ms = sqlite3_column_int64(st, 5)};
+                                     .commit_time_ms = sqlite3_column_int64(st, 5),
+                                     .expire_time_ms = sqlite3_column_int64(st, 6)};
 }
 
 int state_read_offset(struct state *s, struct slice group, struct slice topic, int32_t partition,
