@@ -5,6 +5,7 @@
 
 #include "broker/config.h"
 #include "broker/node.h"
+#include "broker/topic_create.h"
 #include "coord/image_resources.h"
 #include "coord/metadata.h"
 #include "coord/topic_config.h"
@@ -110,6 +111,8 @@ static int level_of(struct slice text)
 static enum error_code check_loggers(struct request *req, const struct config_change *c,
                                      char reason[200])
 {
+    if (c->replace_all)
+        return refuse(reason, ERR_INVALID_REQUEST, "AlterConfigs does not set log levels");
     enum error_code err = check_own_id(req, c->name, reason);
     for (int32_t i = 0; err == ERR_NONE && i < c->ops_count; i++) {
         const struct command_config_op *op = &c->ops[i];
@@ -139,7 +142,11 @@ static void set_loggers(const struct config_change *c)
 static enum error_code check_topic(struct request *req, const struct config_change *c,
                                    char reason[200])
 {
-    if (req->image != NULL && image_find_topic(req->image, c->name) != NULL)
+    if (c->name.size == 0)
+        return refuse(reason, ERR_INVALID_REQUEST, "Default topic resources are not allowed.");
+    if (!topic_name_valid(c->name))
+        return refuse(reason, ERR_INVALID_TOPIC_EXCEPTION, "The topic's name is not legal");
+    if (image_find_topic(req->image, c->name) != NULL)
         return ERR_NONE;
     return refuse(reason, ERR_UNKNOWN_TOPIC_OR_PARTITION, "The topic '%.*s' does not exist.",
                   (int)MIN(c->name.size, 150), (const char *)c->name.data);

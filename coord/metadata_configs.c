@@ -110,7 +110,8 @@ static enum error_code operate(const struct image *img, struct settings *s,
 {
     if (op->name.size == 0 || op->name.size > CONFIG_NAME_MAX || op->value.size > CONFIG_VALUE_MAX)
         return refuse(reason, ERR_INVALID_CONFIG, "Name or value of a configuration is too long");
-    if (scope == SCOPE_TOPIC && topic_config_find(op->name) == NULL)
+    if (scope == SCOPE_TOPIC && topic_config_find(op->name) == NULL &&
+        op->operation != CONFIG_DELETE)
         return topic_config_check_named(op->name, op->value, reason);
     switch (op->operation) {
     case CONFIG_DELETE:

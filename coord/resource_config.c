@@ -55,9 +55,9 @@ const int group_configs_count = (int)ARRAY_COUNT(group_configs);
 const struct topic_config client_metrics_configs[] = {
     {"interval.ms", CONFIG_INT, "300000", NULL, 100, 3600000, NULL,
      "Time between two pushes of a client's metrics.", false},
-    {"match", CONFIG_STRING, "", NULL, 0, 0, NULL,
+    {"match", CONFIG_LIST, "", NULL, 0, 0, NULL,
      "Which clients the subscription is for: name=pattern, separated by commas.", false},
-    {"metrics", CONFIG_STRING, "", NULL, 0, 0, NULL,
+    {"metrics", CONFIG_LIST, "", NULL, 0, 0, NULL,
      "Prefixes of the metrics that are wanted; * for all.", false},
 };
 const int client_metrics_configs_count = (int)ARRAY_COUNT(client_metrics_configs);

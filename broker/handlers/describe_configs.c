@@ -5,13 +5,14 @@
 #include "broker/config_change.h"
 #include "broker/node.h"
 #include "broker/request.h"
+#include "broker/topic_create.h"
 #include "broker/topic_settings.h"
 #include "coord/resource_config.h"
 #include "proto/base/logging.h"
 
 static bool asked_for(const struct describe_configs_request_resource *in, struct slice name)
 {
-    if (in->configuration_keys_count < 0)
+    if (in->configuration_keys_count <= 0)
         return true;
     for (int i = 0; i < in->configuration_keys_count; i++)
         if (slice_equal(in->configuration_keys[i], name))
@@ -258,7 +259,8 @@ static enum error_code describe(struct request *req,
     case CONFIG_RESOURCE_TOPIC:
         topic = req->image ? image_find_topic(req->image, in->resource_name) : NULL;
         if (topic == NULL)
-            return ERR_UNKNOWN_TOPIC_OR_PARTITION;
+            return topic_name_valid(in->resource_name) ? ERR_UNKNOWN_TOPIC_OR_PARTITION
+                                                       : ERR_INVALID_TOPIC_EXCEPTION;
         topic_fill(req, topic, in, o);
         return ERR_NONE;
     case CONFIG_RESOURCE_BROKER:

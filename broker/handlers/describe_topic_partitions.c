@@ -114,6 +114,17 @@ static void one_fill(struct walk *w, struct slice name)
         topic_name_valid(name) ? ERR_UNKNOWN_TOPIC_OR_PARTITION : ERR_INVALID_TOPIC_EXCEPTION;
 }
 
+/* It points into the topics asked for. */
+static bool cursor_valid(const struct describe_topic_partitions_request *in)
+{
+    if (in->cursor == NULL)
+        return true;
+    bool named = in->topics_count <= 0;
+    for (int i = 0; i < in->topics_count; i++)
+        named = named || slice_equal(in->topics[i].name, in->cursor->topic_name);
+    return named && in->cursor->partition_index >= 0;
+}
+
 /* The answer has no place for an error of the whole request. */
 static void refuse_all(const struct describe_topic_partitions_request *in,
                        struct describe_topic_partitions_response *out, struct request *req)
@@ -133,7 +144,7 @@ HANDLER(describe_topic_partitions)
         request_reply(req);
         return;
     }
-    if (in->cursor != NULL && in->cursor->partition_index < 0) {
+    if (!cursor_valid(in)) {
         refuse_all(in, out, req);
         request_reply(req);
         return;

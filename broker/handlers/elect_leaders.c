@@ -42,7 +42,7 @@ static void elected(struct request *req, void *arg, enum error_code err, struct 
     }
 }
 
-/* Of all partitions, only those that want an election are in the answer, as in Kafka. */
+/* Asked for all: every topic is in the answer, and of its partitions those that want an election. */
 static bool wants_election(int8_t type, const struct image_partition *p)
 {
     return type == ELECTION_UNCLEAN ? p->leader < 0 : p->leader != p->replicas[0];
@@ -68,10 +68,8 @@ static int32_t all_topics(struct request *req, struct elect_leaders_response *ou
     out->replica_election_results =
         elect_leaders_response_replica_election_result_array(&req->arena, img->topics_count);
     for (int i = 0; i < img->topics_count; i++) {
-        int at = out->replica_election_results_count;
-        int32_t found = all_of_topic(req, img->topics[i], &out->replica_election_results[at]);
-        count += found;
-        out->replica_election_results_count += found > 0;
+        int at = out->replica_election_results_count++;
+        count += all_of_topic(req, img->topics[i], &out->replica_election_results[at]);
     }
     return count;
 }
@@ -128,12 +126,23 @@ static enum error_code check(const struct request *req, const struct elect_leade
     return known ? ERR_NONE : ERR_INVALID_REQUEST;
 }
 
+static void refuse_all(struct request *req, struct elect_leaders_response *out)
+{
+    const struct elect_leaders_request *in = req->in;
+    if (in->topic_partitions_count >= 0)
+        named_topics(req, out);
+    for (int i = 0; i < out->replica_election_results_count; i++)
+        for (int k = 0; k < out->replica_election_results[i].partition_result_count; k++)
+            out->replica_election_results[i].partition_result[k].error_code = out->error_code;
+}
+
 HANDLER(elect_leaders)
 {
     thread_assert(&NET);
     struct submissions *all = submissions_new(req, in->timeout_ms, request_reply);
     out->error_code = (int16_t)check(req, in);
     if (out->error_code != ERR_NONE) {
+        refuse_all(req, out);
         request_reply(req);
         return;
     }
