@@ -93,8 +93,28 @@ static enum error_code fetch_all(struct request *req, struct slice group,
     return ERR_NONE;
 }
 
+/* KIP-447: whoever asks for stable offsets is not given one that an open transaction will
+ * replace. */
+static void hide_unstable(struct request *req, struct slice group,
+                          struct offset_fetch_response_group *o)
+{
+    struct committed_offset *pending;
+    int count;
+    if (quorum_read_pending_offsets(req->node->quorum, group, &req->arena, &pending, &count) < 0) {
+        o->error_code = ERR_COORDINATOR_NOT_AVAILABLE;
+        return;
+    }
+    for (int i = 0; count > 0 && i < o->topics_count; i++)
+        for (int k = 0; k < o->topics[i].partitions_count; k++) {
+            int32_t index = o->topics[i].partitions[k].partition_index;
+            FOR_EACH (row, pending, count)
+                if (row->partition == index && slice_equal(row->topic, o->topics[i].name))
+                    o->topics[i].partitions[k] = none(index, ERR_UNSTABLE_OFFSET_COMMIT);
+        }
+}
+
 static void fetch_group(struct request *req, const struct offset_fetch_request_group *in,
-                        struct offset_fetch_response_group *o)
+                        bool stable, struct offset_fetch_response_group *o)
 {
     o->group_id = in->group_id;
     o->topics_count = 0;
@@ -103,12 +123,16 @@ static void fetch_group(struct request *req, const struct offset_fetch_request_g
         return;
     if (in->topics_count < 0) {
         o->error_code = (int16_t)fetch_all(req, in->group_id, o);
+        if (stable)
+            hide_unstable(req, in->group_id, o);
         return;
     }
     o->topics = offset_fetch_response_group_topic_array(&req->arena, in->topics_count);
     o->topics_count = in->topics_count;
     for (int i = 0; i < in->topics_count; i++)
         fetch_topic(req, in->group_id, &in->topics[i], &o->topics[i]);
+    if (stable)
+        hide_unstable(req, in->group_id, o);
 }
 
 /* --- Up to version 7: the same in other structs --- */
@@ -174,7 +198,7 @@ HANDLER(offset_fetch)
         struct offset_fetch_request_group group;
         struct offset_fetch_response_group answer = {0};
         ask_one(req, in, &group);
-        fetch_group(req, &group, &answer);
+        fetch_group(req, &group, in->require_stable, &answer);
         if (answer.error_code != ERR_NONE && req->header.api_version < VERSION_GROUP_ERROR)
             fail_partitions(req, &group, &answer);
         answer_one(req, &answer, out);
@@ -184,6 +208,6 @@ HANDLER(offset_fetch)
     out->groups = offset_fetch_response_group_array(&req->arena, in->groups_count);
     out->groups_count = in->groups_count;
     for (int i = 0; i < in->groups_count; i++)
-        fetch_group(req, &in->groups[i], &out->groups[i]);
+        fetch_group(req, &in->groups[i], in->require_stable, &out->groups[i]);
     request_reply(req);
 }

@@ -3,6 +3,7 @@
 #include "broker/node.h"
 #include "broker/request.h"
 #include "broker/topic_settings.h"
+#include "broker/txn_append.h"
 #include "proto/base/clock.h"
 
 #define ACKS_NONE 0
@@ -31,14 +32,15 @@ static void errors_fill(struct request *req, const struct validated *v,
 }
 
 static enum error_code append_to(struct request *req, struct replica *r, struct slice batch,
-                                 const struct batch_header *header, int16_t acks,
+                                 struct txn_guard *guard, int16_t acks,
                                  struct produce_response_response_partition_response *out)
 {
     thread_assert(&NET);
     struct partition_append_result result;
     /* The bytes are the request's own buffer or our rebuilt copy: both may be stamped. */
-    enum error_code err = replica_append(req->node->replicas, r, (uint8_t *)(uintptr_t)batch.data,
-                                         batch.size, header, acks, &result);
+    enum error_code err =
+        replica_append_checked(r, (uint8_t *)(uintptr_t)batch.data, batch.size, guard->header, acks,
+                               txn_append_check, guard, &result);
     if (err != ERR_NONE)
         return err;
     out->base_offset = result.base_offset;
@@ -49,7 +51,34 @@ static enum error_code append_to(struct request *req, struct replica *r, struct 
     return ERR_NONE;
 }
 
-static enum error_code append(struct request *req, int16_t acks, const struct image_topic *topic,
+/* A batch whose transaction was asked for. */
+static void append_kept(struct request *req, struct txn_append *a)
+{
+    thread_assert(&NET);
+    const struct produce_request *in = req->in;
+    struct produce_response_response_partition_response *out = a->out;
+    if (a->err == ERR_NONE)
+        a->err = append_to(req, a->r, a->batch, &a->guard, in->acks, out);
+    if (a->err != ERR_NONE)
+        out->error_code = (int16_t)a->err;
+}
+
+/* Append now, or keep the batch until its transaction is known. */
+static enum error_code append_or_keep(struct request *req, struct replica *r, struct slice batch,
+                                      const struct batch_header *header,
+                                      struct produce_response_response_partition_response *out)
+{
+    thread_assert(&NET);
+    const struct produce_request *in = req->in;
+    struct txn_guard guard = {.header = header};
+    if (batch_is_transactional(header) && slice_is_null(in->transactional_id))
+        return ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+    if (!txn_append_must_wait(r, &guard))
+        return append_to(req, r, batch, &guard, in->acks, out);
+    return txn_appends_keep(req->state, r, batch, &guard, out);
+}
+
+static enum error_code append(struct request *req, const struct image_topic *topic,
                               const struct produce_request_topic_data_partition_data *in,
                               struct produce_scratch *scratch,
                               struct produce_response_response_partition_response *out)
@@ -67,7 +96,7 @@ static enum error_code append(struct request *req, int16_t acks, const struct im
     if (err == ERR_NONE)
         err = validated_finish(&v, &rules, now_ms, &scratch->inflated, &scratch->rebuilt, &batch);
     if (err == ERR_NONE)
-        err = append_to(req, r, batch, &v.header, acks, out);
+        err = append_or_keep(req, r, batch, &v.header, out);
     else
         errors_fill(req, &v, out);
     replica_unref(r);
@@ -129,8 +158,7 @@ static const struct image_topic *topic_of(const struct request *req,
                                          : image_find_topic(req->image, t->name);
 }
 
-static void topic_produce(struct request *req, const struct produce_request *in,
-                          const struct produce_request_topic_data *topic_in,
+static void topic_produce(struct request *req, const struct produce_request_topic_data *topic_in,
                           struct produce_scratch *scratch,
                           struct produce_response_response *topic_out)
 {
@@ -146,9 +174,9 @@ static void topic_produce(struct request *req, const struct produce_request *in,
         struct produce_response_response_partition_response *p = &topic_out->partition_responses[k];
         p->index = topic_in->partition_data[k].index;
         p->base_offset = p->log_append_time_ms = p->log_start_offset = -1;
-        enum error_code err =
-            topic == NULL ? (by_id ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION)
-                          : append(req, in->acks, topic, &topic_in->partition_data[k], scratch, p);
+        enum error_code err = topic == NULL
+                                  ? (by_id ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION)
+                                  : append(req, topic, &topic_in->partition_data[k], scratch, p);
         if (err != ERR_NONE)
             p->error_code = (int16_t)err;
     }
@@ -184,6 +212,14 @@ static bool role_is_coming(const struct request *req, const struct produce_reque
     return false;
 }
 
+/* Everything is appended. */
+static void await_all(struct request *req)
+{
+    thread_assert(&NET);
+    const struct produce_request *in = req->in;
+    request_when_all(req, in->timeout_ms, finish);
+}
+
 HANDLER(produce)
 {
     thread_assert(&NET);
@@ -199,11 +235,13 @@ HANDLER(produce)
         return;
     }
     struct produce_scratch scratch = {0};
+    struct txn_appends *kept = txn_appends_new(req, in->transactional_id, append_kept, await_all);
+    req->state = kept;
     for (int i = 0; i < in->topic_data_count && req->image != NULL; i++)
-        topic_produce(req, in, &in->topic_data[i], &scratch, &out->responses[i]);
+        topic_produce(req, &in->topic_data[i], &scratch, &out->responses[i]);
     buffer_deinit(&scratch.inflated);
     buffer_deinit(&scratch.rebuilt);
     if (req->image == NULL)
         refuse_all(in, req, out, ERR_NOT_LEADER_OR_FOLLOWER);
-    request_when_all(req, in->timeout_ms, finish);
+    txn_appends_submit(kept);
 }
