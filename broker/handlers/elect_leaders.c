@@ -42,7 +42,7 @@ static void elected(struct request *req, void *arg, enum error_code err, struct 
     }
 }
 
-/* Asked for all: every topic is in the answer, and of its partitions those that want an election. */
+/* Asked for all: every topic is in the answer, and of its partitions what wants an election. */
 static bool wants_election(int8_t type, const struct image_partition *p)
 {
     return type == ELECTION_UNCLEAN ? p->leader < 0 : p->leader != p->replicas[0];
