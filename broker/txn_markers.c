@@ -262,6 +262,7 @@ static struct leader *leader_get(struct txn_markers *ms, int32_t node_id)
 
 static struct client *client_of(struct leader *l, const struct image *img)
 {
+    thread_assert(&NET);
     struct node *node = l->ms->node;
     const struct image_broker *b = image_find_broker(img, l->node_id);
     const struct image_endpoint *e =

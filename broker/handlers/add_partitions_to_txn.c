@@ -47,6 +47,7 @@ static void results_set(struct adding *a, int16_t err)
 
 static void one_done(struct request *req, struct adding_all *all)
 {
+    thread_assert(&NET);
     if (--all->open == 0)
         request_reply(req);
 }
