@@ -78,6 +78,7 @@ static void delete_submit(struct request *req, struct group_slot *slot, struct s
 static void delete_submit(struct request *req, struct group_slot *slot, struct slice id,
                           struct deletion *d)
 {
+    thread_assert(&NET);
     struct buffer group = {0}, offsets = {0};
     struct delete_offsets c = {
         .slot = slot->number, .slot_epoch = slot->epoch, .group = id, .partitions_count = -1};
@@ -100,7 +101,9 @@ void groups_delete(struct request *req, struct slice id, request_submitted *done
     if (err == ERR_NONE) {
         struct deletion *d = arena_need(&req->arena, sizeof(*d));
         *d = (struct deletion){.done = done, .arg = arg};
-        if (g != NULL)
+        if (g != NULL && group_classic_is_idle(&g->classic))
+            group_free(map_remove(&slot->groups, id));
+        else if (g != NULL)
             group_reset(g);
         delete_submit(req, slot, id, d);
     }

@@ -205,6 +205,7 @@ static void commit_submit(struct request *req, struct group_slot *slot, struct s
 static void commit_submit(struct request *req, struct group_slot *slot, struct slice id,
                           const struct buffer *command, request_submitted *done)
 {
+    thread_assert(&NET);
     struct commit_wait *wait = arena_need(&req->arena, sizeof(*wait));
     *wait = (struct commit_wait){id, done};
     committing_add(slot, id, 1);
