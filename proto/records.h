@@ -188,7 +188,8 @@ int batch_find_max_timestamp(struct slice batch, size_t limit_bytes, struct buff
 
 /*
  * Builds one batch. Fill in the header's producer fields, offsets and attributes (not the codec)
- * after init where the defaults (no producer, offset 0, epoch -1) do not fit.
+ * after init where the defaults (no producer, offset 0, epoch -1) do not fit; with BATCH_HORIZON in
+ * the attributes the base timestamp, too. The next record's offset delta is last_offset_delta + 1.
  */
 struct batch_builder {
     struct batch_header header;

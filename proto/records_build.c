@@ -68,7 +68,7 @@ void batch_builder_append(struct batch_builder *b, int64_t timestamp, struct sli
                           struct slice value, struct slice headers, int32_t headers_count)
 {
     struct batch_header *h = &b->header;
-    if (h->records_count == 0)
+    if (h->records_count == 0 && !batch_has_delete_horizon(h))
         h->base_timestamp = timestamp;
     if (timestamp > h->max_timestamp)
         h->max_timestamp = timestamp;

@@ -128,11 +128,16 @@ int file_cache_acquire(struct file_cache *cache, struct cached_file *f, const ch
         err = cache->fs.open(cache->fs.arg, path, FS_WRITE, &file);
     }
     mutex_lock(&cache->lock);
-    if (err == 0) {
+    if (err == 0 && f->file.fd < 0) {
         f->file = file;
-        f->users = 1;
+        f->users++;
     } else {
         cache->open_count--;
+        if (err == 0) { /* another thread was quicker */
+            cache->fs.close(cache->fs.arg, file);
+            list_remove(&f->link);
+            f->users++;
+        }
     }
     mutex_unlock(&cache->lock);
     return err;

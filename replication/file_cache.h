@@ -34,8 +34,7 @@ int file_cache_open_count(struct file_cache *cache);
 
 /* Take over a file that was just opened; it is idle. */
 void file_cache_add(struct file_cache *cache, struct cached_file *f, struct fs_file file);
-/* Make sure that it is open and stays so. Each success is paired with a release. One thread at a
- * time for a file that may have to be opened. 0 or -errno. */
+/* Make sure that it is open and stays so. Each success is paired with a release. 0 or -errno. */
 int file_cache_acquire(struct file_cache *cache, struct cached_file *f,
                        const char *path) MUST_CHECK;
 void file_cache_release(struct file_cache *cache, struct cached_file *f);

@@ -35,6 +35,12 @@ void index_deinit(struct index *ix)
     *ix = (struct index){0};
 }
 
+void index_rename(struct index *ix, const char *path)
+{
+    free(ix->path);
+    ix->path = mem_strdup(path);
+}
+
 /* May b stand behind a? */
 static bool in_order(const struct index *ix, struct index_entry a, struct index_entry b)
 {

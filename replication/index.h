@@ -37,6 +37,8 @@ struct index {
 /* Begin with an empty index; the file is neither read nor touched. path: copied. */
 void index_init(struct index *ix, const struct fs *fs, const char *path, int key_size);
 void index_deinit(struct index *ix);
+/* The file has another name from now on; nobody else uses the index yet. */
+void index_rename(struct index *ix, const char *path);
 
 /* Take over what the file holds. -ENOENT; -EBADMSG when it cannot be an index (its size is no
  * multiple of an entry, or order and last entry are wrong); `thorough` reads all of it. */

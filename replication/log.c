@@ -21,6 +21,10 @@ struct log_config log_config_default(void)
         .retention_bytes = -1,
         .file_delete_delay_ms = 60000,
         .producer_id_expiration_ms = INT64_C(24) * 3600 * 1000,
+        .delete_retention_ms = INT64_C(24) * 3600 * 1000,
+        .min_compaction_lag_ms = 0,
+        .max_compaction_lag_ms = INT64_MAX,
+        .min_cleanable_dirty_ratio = 0.5,
         .delete_enabled = true,
         .compact_enabled = false,
     };

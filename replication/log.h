@@ -33,6 +33,10 @@ struct log_config {
     int64_t retention_bytes;           /* retention.bytes, -1: none */
     int64_t file_delete_delay_ms;      /* file.delete.delay.ms */
     int64_t producer_id_expiration_ms; /* producer.id.expiration.ms */
+    int64_t delete_retention_ms;       /* delete.retention.ms */
+    int64_t min_compaction_lag_ms;     /* min.compaction.lag.ms */
+    int64_t max_compaction_lag_ms;     /* max.compaction.lag.ms */
+    double min_cleanable_dirty_ratio;  /* min.cleanable.dirty.ratio */
     bool delete_enabled;               /* cleanup.policy has delete */
     bool compact_enabled;              /* cleanup.policy has compact */
 };

@@ -40,13 +40,15 @@ struct log {
     uint64_t marks_begin;
     int64_t start_offset;
     int64_t flushed_end_offset;
-    int64_t cleaned_offset;   /* compacted below it */
-    int64_t checkpoint_bound; /* no recovery point above it can be on disk */
-    bool truncation_noted;    /* the file that lowers the recovery point is there */
-    int64_t txns_from;        /* recovery: transaction indexes from here on are not to be trusted */
-    int64_t truncations;      /* a flush that began before the last one does not count */
-    bool failed;              /* refuse everything */
-    bool full;                /* the last write met a full disk; for logging once */
+    struct compaction *compaction; /* a round under way; whoever cuts the log sets it to NULL */
+    bool uncleanable;              /* compaction met damage: not tried again */
+    int64_t cleaned_offset;        /* compacted below it */
+    int64_t checkpoint_bound;      /* no recovery point above it can be on disk */
+    bool truncation_noted;         /* the file that lowers the recovery point is there */
+    int64_t txns_from;   /* recovery: transaction indexes from here on are not to be trusted */
+    int64_t truncations; /* a flush that began before the last one does not count */
+    bool failed;         /* refuse everything */
+    bool full;           /* the last write met a full disk; for logging once */
     struct buffer scratch;
 };
 
@@ -57,6 +59,8 @@ static inline struct segment *log_active(const struct log *log)
 
 /* Index of the last segment with base offset <= offset (0 if none). */
 size_t log_segment_floor(const struct log *log, int64_t offset);
+/* <20 digits><suffix>: *offset. */
+bool log_parse_name(const char *name, const char *suffix, int64_t *offset);
 /* A path in the log's folder. */
 void log_path(const struct log *log, const char *name, char path[FS_PATH_MAX]);
 void log_snapshot_path(const struct log *log, int64_t offset, char path[FS_PATH_MAX]);

@@ -81,6 +81,7 @@ enum error_code log_truncate(struct log *log, int64_t offset, int64_t now_ms)
         if (err != 0)
             return log_disk_error(log, "note truncation", err);
         log->truncations++;
+        log->compaction = NULL;
         log_clear_marks(log);
         log_remove_snapshots(log, offset + 1, INT64_MAX);
         err = cut_segments(log, offset);
@@ -109,6 +110,7 @@ enum error_code log_truncate_fully(struct log *log, int64_t offset)
     int64_t created_ms = log_active(log)->created_ms;
     int err = note_truncation(log, 0);
     log->truncations++;
+    log->compaction = NULL;
     log_remove_snapshots(log, 0, INT64_MAX);
     while (err == 0 && log->segments.count > 0)
         err = remove_last(log);

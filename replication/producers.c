@@ -224,6 +224,12 @@ void producers_expire(struct producers *ps, int64_t now_ms, int64_t expiration_m
     vec_deinit(&expired);
 }
 
+int64_t producer_last_offset(const struct producer *p)
+{
+    const struct producer_batch *last = last_batch(p);
+    return last->base_offset + sequences_behind(last->last_sequence, last->first_sequence);
+}
+
 static void entry_encode(uint8_t *at, const struct producer *p)
 {
     const struct producer_batch *last = last_batch(p);
@@ -231,7 +237,7 @@ static void entry_encode(uint8_t *at, const struct producer *p)
     wire_store(at, (uint64_t)p->id, 8);
     wire_store(at + 8, (uint64_t)p->epoch, 2);
     wire_store(at + 10, (uint64_t)(last ? last->last_sequence : -1), 4);
-    wire_store(at + 14, (uint64_t)(last ? last->base_offset + delta : -1), 8);
+    wire_store(at + 14, (uint64_t)(last ? producer_last_offset(p) : -1), 8);
     wire_store(at + 22, (uint64_t)delta, 4);
     wire_store(at + 26, (uint64_t)p->last_used_ms, 8);
     wire_store(at + 34, (uint64_t)p->coordinator_epoch, 4);

@@ -70,6 +70,8 @@ bool producers_end_txn(struct producers *ps, const struct batch_header *batch,
 int64_t producers_first_unstable(struct producers *ps, int64_t high_watermark);
 /* Of the open transactions alone. */
 int64_t producers_first_open(const struct producers *ps);
+/* Of its newest batch; it has one. */
+int64_t producer_last_offset(const struct producer *p);
 /* Forget ids that were not used for expiration_ms and have no open transaction. */
 void producers_expire(struct producers *ps, int64_t now_ms, int64_t expiration_ms);
 

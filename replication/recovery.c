@@ -17,6 +17,7 @@
 
 #include "proto/base/crc32c.h"
 #include "proto/base/logging.h"
+#include "replication/compact.h"
 #include "replication/log_internal.h"
 
 #define CHUNK_SIZE     (64 * 1024)
@@ -32,8 +33,7 @@ static bool ends_with(const char *name, const char *suffix)
     return n >= s && strcmp(name + n - s, suffix) == 0;
 }
 
-/* <20 digits><suffix>; *offset. */
-static bool parse_name(const char *name, const char *suffix, int64_t *offset)
+bool log_parse_name(const char *name, const char *suffix, int64_t *offset)
 {
     uint64_t value = 0;
     for (int i = 0; i < NAME_DIGITS; i++) {
@@ -53,9 +53,9 @@ static int take_file(void *arg, const char *name)
     log_path(log, name, path);
     if (ends_with(name, ".deleted") || ends_with(name, ".tmp") || ends_with(name, ".cleaned"))
         return log->fs->remove(log->fs->arg, path);
-    if (parse_name(name, ".snapshot", &offset))
+    if (log_parse_name(name, ".snapshot", &offset))
         vec_push(&log->snapshots, offset);
-    if (!parse_name(name, ".log", &offset))
+    if (!log_parse_name(name, ".log", &offset))
         return 0;
     struct segment *seg = segment_new(log->fs, log->dir, offset);
     vec_push(&log->segments, seg);
@@ -444,6 +444,8 @@ static enum error_code open_folder(struct log *log, bool clean, int64_t recovery
     int64_t truncated_to;
     bool epochs_lost = false;
     int err = log->fs->make_dir(log->fs->arg, log->dir);
+    if (err == 0)
+        err = compact_finish_swap(log->fs, log->dir);
     if (err == 0)
         err = log->fs->list(log->fs->arg, log->dir, take_file, log);
     if (err == 0)

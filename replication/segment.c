@@ -8,13 +8,26 @@
 
 static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
 
-struct segment *segment_new(const struct fs *fs, const char *folder, int64_t base_offset)
+static void name_indexes(struct segment *seg)
+{
+    char path[FS_PATH_MAX];
+    segment_path(seg, ".index", path);
+    index_rename(&seg->offsets, path);
+    segment_path(seg, ".timeindex", path);
+    index_rename(&seg->times, path);
+    segment_path(seg, ".txnindex", path);
+    txn_index_rename(&seg->txns, path);
+}
+
+struct segment *segment_new_with(const struct fs *fs, const char *folder, int64_t base_offset,
+                                 const char *ending)
 {
     char path[FS_PATH_MAX];
     struct segment *seg = mem_zalloc(sizeof(*seg));
     snprintf(path, sizeof(path), "%s/%020" PRId64, folder, base_offset);
     seg->fs = fs;
     seg->path = mem_strdup(path);
+    seg->ending = ending;
     seg->base_offset = seg->end_offset = base_offset;
     seg->files = fs->files != NULL ? file_cache_ref(fs->files) : file_cache_new(fs, 1);
     seg->log.file = FS_FILE_NONE;
@@ -22,13 +35,22 @@ struct segment *segment_new(const struct fs *fs, const char *folder, int64_t bas
     atomic_init(&seg->refs, 1);
     atomic_init(&seg->named, false);
     atomic_init(&seg->sealed, false);
-    segment_path(seg, ".index", path);
     index_init(&seg->offsets, fs, path, INDEX_OFFSET_KEY_SIZE);
-    segment_path(seg, ".timeindex", path);
     index_init(&seg->times, fs, path, INDEX_TIME_KEY_SIZE);
-    segment_path(seg, ".txnindex", path);
     txn_index_init(&seg->txns, fs, path);
+    name_indexes(seg);
     return seg;
+}
+
+struct segment *segment_new(const struct fs *fs, const char *folder, int64_t base_offset)
+{
+    return segment_new_with(fs, folder, base_offset, "");
+}
+
+void segment_renamed(struct segment *seg)
+{
+    seg->ending = "";
+    name_indexes(seg);
 }
 
 void segment_ref(struct segment *seg)
@@ -78,7 +100,7 @@ void segment_unpin(void *owner)
 
 void segment_path(const struct segment *seg, const char *suffix, char path[FS_PATH_MAX])
 {
-    snprintf(path, FS_PATH_MAX, "%s%s", seg->path, suffix);
+    snprintf(path, FS_PATH_MAX, "%s%s%s", seg->path, suffix, seg->ending);
 }
 
 int segment_create(struct segment *seg)

@@ -19,6 +19,7 @@
 struct segment {
     const struct fs *fs;      /* constant */
     char *path;               /* constant: folder/<base> without a suffix */
+    const char *ending;       /* of the files: "", or ".cleaned" until the segment is swapped in */
     int64_t base_offset;      /* constant */
     atomic_int refs;          /* any thread */
     atomic_bool named;        /* its name in the folder is durable; set by a flush, on any thread */
@@ -39,6 +40,11 @@ struct segment {
 
 /* The segment's struct alone; no file is touched. Owned: one reference. */
 struct segment *segment_new(const struct fs *fs, const char *folder, int64_t base_offset);
+/* The same with an ending behind the suffixes of its files (constant text). */
+struct segment *segment_new_with(const struct fs *fs, const char *folder, int64_t base_offset,
+                                 const char *ending);
+/* Its files were renamed to their final names. */
+void segment_renamed(struct segment *seg);
 void segment_ref(struct segment *seg);
 void segment_unref(struct segment *seg); /* NULL is fine */
 
@@ -52,7 +58,7 @@ void segment_unpin(void *owner);
 
 /* Create the three files, empty; -EEXIST when a log file is there. */
 int segment_create(struct segment *seg) MUST_CHECK;
-/* The segment's path with a suffix such as ".log". */
+/* The segment's path with a suffix such as ".log", and its ending. */
 void segment_path(const struct segment *seg, const char *suffix, char path[FS_PATH_MAX]);
 
 /* The header of the batch at `position`. 1; 0 at the end of the whole batches; -EBADMSG, -errno. */

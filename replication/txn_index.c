@@ -23,6 +23,12 @@ void txn_index_deinit(struct txn_index *ix)
     *ix = (struct txn_index){0};
 }
 
+void txn_index_rename(struct txn_index *ix, const char *path)
+{
+    free(ix->path);
+    ix->path = mem_strdup(path);
+}
+
 static int decode(struct txn_index *ix, const uint8_t *bytes, size_t count, int64_t base_offset,
                   int64_t end_offset)
 {

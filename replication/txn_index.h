@@ -31,6 +31,8 @@ struct txn_index {
 /* Begin empty; the file is neither read nor touched. path: copied. */
 void txn_index_init(struct txn_index *ix, const struct fs *fs, const char *path);
 void txn_index_deinit(struct txn_index *ix);
+/* The file has another name from now on; nobody else uses the index yet. */
+void txn_index_rename(struct txn_index *ix, const char *path);
 
 /* Take over what the file holds; none is the same as empty. -EBADMSG: it cannot be the index of a
  * segment with these offsets. */

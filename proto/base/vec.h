@@ -39,6 +39,16 @@
         (v)->count--;                                                                              \
     } while (0)
 
+/* Insert before item i (<= count). */
+#define vec_insert(v, i, item)                                                                     \
+    do {                                                                                           \
+        size_t at_ = (i);                                                                          \
+        vec_reserve(v, 1);                                                                         \
+        memmove((v)->items + at_ + 1, (v)->items + at_, ((v)->count - at_) * sizeof(*(v)->items)); \
+        (v)->items[at_] = (item);                                                                  \
+        (v)->count++;                                                                              \
+    } while (0)
+
 #define vec_clear(v) ((v)->count = 0)
 
 #define vec_deinit(v)                                                                              \

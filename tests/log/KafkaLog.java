@@ -29,13 +29,17 @@ import org.apache.kafka.server.util.KafkaScheduler;
 import org.apache.kafka.storage.internals.checkpoint.CleanShutdownFileHandler;
 import org.apache.kafka.storage.internals.checkpoint.OffsetCheckpointFile;
 import org.apache.kafka.storage.internals.log.BatchMetadata;
+import org.apache.kafka.storage.internals.log.Cleaner;
 import org.apache.kafka.storage.internals.log.EpochEntry;
 import org.apache.kafka.storage.internals.log.LogConfig;
 import org.apache.kafka.storage.internals.log.LogDirFailureChannel;
 import org.apache.kafka.storage.internals.log.LogSegment;
+import org.apache.kafka.storage.internals.log.LogToClean;
 import org.apache.kafka.storage.internals.log.ProducerStateEntry;
 import org.apache.kafka.storage.internals.log.ProducerStateManagerConfig;
+import org.apache.kafka.storage.internals.log.SkimpyOffsetMap;
 import org.apache.kafka.storage.internals.log.UnifiedLog;
+import org.apache.kafka.storage.internals.utils.Throttler;
 import org.apache.kafka.storage.log.metrics.BrokerTopicStats;
 import org.apache.kafka.tools.DumpLogSegments;
 
@@ -115,8 +119,9 @@ public class KafkaLog {
             out.append(String.format("aborted %d %d%n", t.producerId(), t.firstOffset()));
         out.append(String.format("stable %d%n", log.lastStableOffset()));
         TimestampAndOffset newest = find(log, -3);
-        out.append(String.format("newest %d %d%n", newest.timestamp, newest.offset));
-        for (long back = 0; back < 5000; back += 97) {
+        if (newest != null) // a compacted log may have lost the record
+            out.append(String.format("newest %d %d%n", newest.timestamp, newest.offset));
+        for (long back = 0; newest != null && back < 5000; back += 97) {
             TimestampAndOffset found = find(log, newest.timestamp - back);
             out.append(String.format("time %d %d %d%n", newest.timestamp - back,
                 found == null ? -1 : found.offset, found == null ? -1 : found.timestamp));
@@ -135,6 +140,25 @@ public class KafkaLog {
     static TimestampAndOffset find(UnifiedLog log, long timestamp) throws Exception {
         return log.fetchOffsetByTimestamp(timestamp, Optional.empty())
                 .timestampAndOffsetOpt().orElse(null);
+    }
+
+    /** Rounds of Kafka's cleaner until nothing is left to clean. */
+    static void compact(String path, String name, long now, String retention, int mapBytes) throws Exception {
+        int dash = name.lastIndexOf('-');
+        TopicPartition tp = new TopicPartition(name.substring(0, dash), Integer.parseInt(name.substring(dash + 1)));
+        Map<String, String> settings = Map.of("cleanup.policy", "compact", "delete.retention.ms", retention,
+            "internal.segment.bytes", "49152", "index.interval.bytes", "1000");
+        UnifiedLog log = open(new File(path), tp, settings);
+        long from = checkpoint(new File(path), "cleaner-offset-checkpoint").getOrDefault(tp, 0L);
+        List<LogSegment> all = log.logSegments();
+        long upto = all.get(all.size() - 1).baseOffset();
+        while (from < upto) {
+            Cleaner cleaner = new Cleaner(0, new SkimpyOffsetMap(mapBytes), 1 << 20, 1 << 20, 0.9,
+                new Throttler(Double.MAX_VALUE, 1000, "x", "y", Time.SYSTEM), Time.SYSTEM, t -> { });
+            from = cleaner.doClean(new LogToClean(log, from, upto, false), now).getKey();
+            System.out.println("cleaned " + from);
+        }
+        log.close();
     }
 
     /** What stands beside the partitions in a data folder. */
@@ -224,6 +248,8 @@ public class KafkaLog {
     static void run(List<String> args) throws Exception {
         switch (args.get(0)) {
             case "print" -> print(args.get(1), args.get(2));
+            case "compact" -> compact(args.get(1), args.get(2), Long.parseLong(args.get(3)), args.get(4),
+                Integer.parseInt(args.get(5)));
             case "facts" -> facts(args.get(1));
             case "fill" -> fill(args.get(1), args.get(2));
             case "dump" -> DumpLogSegments.main(

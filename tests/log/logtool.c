@@ -2,9 +2,12 @@
  * Writes a data folder as a broker would, and prints what a data folder holds, for comparison with
  * Apache Kafka.
  *
- *   logtool write FOLDER SEED    partition "ours-0", stopped cleanly
- *   logtool print FOLDER         every partition in the folder, one line a fact (KafkaLog.java
- *                                prints the same lines)
+ *   logtool write FOLDER SEED      partition "ours-0", stopped cleanly
+ *   logtool add FOLDER SEED KIND   as many batches more, every transaction ended, nothing deleted;
+ *                                  KIND plain: no transactions
+ *   logtool print FOLDER [TOPIC]   every partition in the folder, one line a fact (KafkaLog.java
+ *                                  prints the same lines)
+ *   logtool compact FOLDER NOW_MS DELETE_RETENTION_MS MAP_BYTES
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,6 +18,7 @@
 #include "proto/base/crc32c.h"
 #include "proto/base/logging.h"
 #include "proto/base/rng.h"
+#include "replication/compact.h"
 #include "replication/log_internal.h"
 #include "replication/replicas.h"
 
@@ -47,6 +51,7 @@ struct writer {
     struct replica *replica;
     struct rng rng;
     int64_t time_ms;
+    bool plain;
     int32_t sequences[PRODUCERS];
     bool in_txn[PRODUCERS];
 };
@@ -111,7 +116,7 @@ static void write_batch(struct writer *w, struct buffer *bytes)
         b.header.producer_epoch = 2;
         b.header.base_sequence = w->sequences[producer];
         w->sequences[producer] += count;
-        if (producer < PRODUCERS / 2) {
+        if (producer < PRODUCERS / 2 && !w->plain) {
             b.header.attributes |= BATCH_TRANSACTIONAL;
             w->in_txn[producer] = true;
         }
@@ -125,9 +130,8 @@ static void write_batch(struct writer *w, struct buffer *bytes)
     send(w, bytes);
 }
 
-static void write_marker(struct writer *w, struct buffer *bytes)
+static void write_marker(struct writer *w, struct buffer *bytes, int producer)
 {
-    int producer = (int)rng_below(&w->rng, PRODUCERS / 2);
     if (!w->in_txn[producer])
         return;
     struct control_record marker = {.type = (int16_t)rng_below(&w->rng, 2), .coordinator_epoch = 5};
@@ -136,25 +140,95 @@ static void write_marker(struct writer *w, struct buffer *bytes)
     send(w, bytes);
 }
 
+static void write_batches(struct writer *w, int32_t first_epoch)
+{
+    struct buffer bytes = {0};
+    for (int i = 0; i < BATCHES; i++) {
+        if (i % 130 == 0)
+            lead(w, first_epoch + i / 100);
+        write_batch(w, &bytes);
+        if (rng_below(&w->rng, 4) == 0)
+            write_marker(w, &bytes, (int)rng_below(&w->rng, PRODUCERS / 2));
+    }
+    buffer_deinit(&bytes);
+}
+
 static int write_folder(const char *folder, uint64_t seed)
 {
     struct writer w = {.rs = open_folder(folder), .time_ms = START_TIMESTAMP};
-    struct buffer bytes = {0};
     rng_init(&w.rng, seed);
-    for (int i = 0; i < BATCHES; i++) {
-        if (i % 130 == 0)
-            lead(&w, i / 100);
-        write_batch(&w, &bytes);
-        if (rng_below(&w.rng, 4) == 0)
-            write_marker(&w, &bytes);
-    }
-    buffer_deinit(&bytes);
+    write_batches(&w, 0);
     mutex_lock(&w.replica->lock);
     int64_t start;
     CHECK(partition_delete_records(w.replica->partition, 3, &start) == ERR_NONE && start == 3);
     mutex_unlock(&w.replica->lock);
     replica_unref(w.replica);
     replicas_close(w.rs);
+    return 0;
+}
+
+/* Go on where the folder ends: sequences and leader epochs are asked of its log. */
+static int add_to_folder(const char *folder, uint64_t seed, bool plain)
+{
+    struct writer w = {.rs = open_folder(folder), .time_ms = START_TIMESTAMP, .plain = plain};
+    struct buffer bytes = {0};
+    rng_init(&w.rng, seed);
+    lead(&w, 0);
+    struct log *log = partition_log(w.replica->partition);
+    int32_t epoch = log_latest_epoch(log, &(int64_t){0});
+    for (int i = 0; i < PRODUCERS; i++) {
+        int64_t id = 1000 + i;
+        const struct producer *p = map_find(&log->producers.by_id, MAP_KEY(id));
+        if (p != NULL && p->batches_count > 0)
+            w.sequences[i] = p->batches[p->batches_count - 1].last_sequence + 1;
+    }
+    write_batches(&w, epoch + 1);
+    for (int i = 0; i < PRODUCERS / 2; i++)
+        write_marker(&w, &bytes, i);
+    buffer_deinit(&bytes);
+    replica_unref(w.replica);
+    replicas_close(w.rs);
+    return 0;
+}
+
+/* --- Compacting --- */
+
+struct compact_run {
+    struct compact_options options;
+    int64_t now_ms;
+    int64_t delete_retention_ms;
+};
+
+static void compact_replica(void *arg, struct replica *r)
+{
+    struct compact_run *run = arg;
+    struct log *log = partition_log(r->partition);
+    struct log_config config = log_config_default();
+    config.segment_bytes = SEGMENT_BYTES;
+    config.index_interval_bytes = 1000;
+    config.delete_retention_ms = run->delete_retention_ms;
+    log_configure(log, &config);
+    for (;;) {
+        struct compact_stats stats;
+        struct compaction *c =
+            compaction_begin(log, &run->options, run->now_ms, log_end_offset(log));
+        if (c == NULL)
+            break;
+        int more, err = compaction_map(c);
+        CHECK(err == 0);
+        while ((more = compaction_clean(c)) > 0)
+            CHECK(compaction_swap(c, log) == ERR_NONE);
+        CHECK(more == 0);
+        compaction_end(c, log, &stats);
+        printf("cleaned %" PRId64 "\n", log_cleaned_offset(log));
+    }
+}
+
+static int compact_folder(const char *folder, struct compact_run run)
+{
+    struct replicas *rs = open_folder(folder);
+    replicas_each(rs, compact_replica, &run);
+    replicas_close(rs);
     return 0;
 }
 
@@ -295,6 +369,16 @@ int main(int argc, char **argv)
         return write_folder(argv[2], strtoull(argv[3], NULL, 10));
     if (argc >= 3 && strcmp(argv[1], "print") == 0)
         return print_folder(argv[2], argc > 3 ? argv[3] : NULL);
-    fprintf(stderr, "logtool write FOLDER SEED | print FOLDER [TOPIC]\n");
+    if (argc == 5 && strcmp(argv[1], "add") == 0)
+        return add_to_folder(argv[2], strtoull(argv[3], NULL, 10), strcmp(argv[4], "plain") == 0);
+    if (argc == 6 && strcmp(argv[1], "compact") == 0) {
+        struct compact_run run = {
+            .options = {.map_bytes_max = strtoull(argv[5], NULL, 10), .map_load_max = 0.9},
+            .now_ms = strtoll(argv[3], NULL, 10),
+            .delete_retention_ms = strtoll(argv[4], NULL, 10)};
+        return compact_folder(argv[2], run);
+    }
+    fprintf(stderr, "logtool write FOLDER SEED, add FOLDER SEED KIND, print FOLDER [TOPIC], "
+                    "compact FOLDER NOW DELETE_RETENTION MAP_BYTES\n");
     return 2;
 }
