@@ -46,15 +46,22 @@ static bool over_bounds(const struct conn *c)
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
+    (void)what;
+    thread_assert(&NET);
+    conn_read_turn(arg);
+}
+
+/* It waited for request memory. */
+static void on_memory(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
     thread_assert(&NET);
     struct conn *c = arg;
-    if (what & EV_TIMEOUT) /* waited for request memory */
-        event_del(c->readable);
-    if (c->closed)
-        return;
-    c->reading = false;
-    reading_set(c, true);
-    conn_read_turn(c);
+    if (!c->closed) {
+        reading_set(c, true);
+        conn_read_turn(c);
+    }
+    conn_unref(c);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -200,7 +207,8 @@ static int frame_start(struct conn *c)
         atomic_fetch_sub(&c->node->request_bytes, (size_t)size);
         reading_set(c, false);
         struct timeval retry = {.tv_usec = MEMORY_RETRY_MS * 1000};
-        event_base_once(c->thread->base, -1, EV_TIMEOUT, on_readable, c, &retry);
+        c->refs++;
+        event_base_once(c->thread->base, -1, EV_TIMEOUT, on_memory, c, &retry);
         return 0;
     }
     c->frame_size = (size_t)size;

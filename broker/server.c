@@ -101,7 +101,8 @@ static void accept_resume(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
     struct listener *l = arg;
-    event_add(l->acceptable, NULL);
+    if (l->acceptable != NULL) /* else the server stopped meanwhile */
+        event_add(l->acceptable, NULL);
 }
 
 static void on_acceptable(evutil_socket_t fd, short what, void *arg)
@@ -190,22 +191,70 @@ static void idle_check(evutil_socket_t fd, short what, void *arg)
             conn_expire_idle(&node->net.threads[i], clock_monotonic_ms(), idle_ms);
 }
 
-static void idle_timers_start(struct node *node)
+/* What one network thread does for the server. A libevent base belongs to its thread: events are added
+ * and freed there only. */
+struct thread_part {
+    struct node *node;
+    int index;
+};
+
+static void idle_timer_start(struct node *node, int index)
 {
     int64_t idle_ms = config_number(&node->config, CONFIG_CONNECTIONS_IDLE_MS);
+    if (idle_ms < 0)
+        return;
     int64_t every_ms = MAX(MIN(idle_ms / 4, 10000), IDLE_CHECK_MS_MIN);
     struct timeval every = {.tv_sec = every_ms / 1000, .tv_usec = every_ms % 1000 * 1000};
-    struct server *s = node->server;
-    s->idle_timers = mem_zalloc((size_t)node->net.count * sizeof(struct event *));
-    for (int i = 0; i < node->net.count && idle_ms >= 0; i++) {
-        s->idle_timers[i] = event_new(node->net.threads[i].base, -1, EV_PERSIST, idle_check, node);
-        event_add(s->idle_timers[i], &every);
+    struct event *timer =
+        event_new(node->net.threads[index].base, -1, EV_PERSIST, idle_check, node);
+    CHECK(timer != NULL && event_add(timer, &every) == 0);
+    node->server->idle_timers[index] = timer;
+}
+
+static void part_start(void *arg)
+{
+    thread_assert(&NET);
+    struct thread_part *part = arg;
+    struct server *s = part->node->server;
+    idle_timer_start(part->node, part->index);
+    for (int i = 0; part->index == 0 && i < s->count; i++) {
+        struct listener *l = &s->listeners[i];
+        l->acceptable = event_new(part->node->net.threads[0].base, l->fd, EV_READ | EV_PERSIST,
+                                  on_acceptable, l);
+        CHECK(l->acceptable != NULL && event_add(l->acceptable, NULL) == 0);
+    }
+}
+
+static void part_stop(void *arg)
+{
+    thread_assert(&NET);
+    struct thread_part *part = arg;
+    struct server *s = part->node->server;
+    struct net_thread *t = &part->node->net.threads[part->index];
+    for (int i = 0; part->index == 0 && i < s->count; i++) {
+        if (s->listeners[i].acceptable != NULL)
+            event_free(s->listeners[i].acceptable);
+        s->listeners[i].acceptable = NULL;
+        close(s->listeners[i].fd);
+    }
+    if (s->idle_timers[part->index] != NULL)
+        event_free(s->idle_timers[part->index]);
+    while (!list_is_empty(&t->conns))
+        conn_close(CONTAINER_OF(t->conns.next, struct conn, link), NULL);
+}
+
+static void each_thread(struct node *node, void (*run)(void *arg))
+{
+    for (int i = 0; i < node->net.count; i++) {
+        struct thread_part part = {node, i};
+        net_call_wait(&node->net.threads[i], run, &part);
     }
 }
 
 int server_bind(struct node *node)
 {
     struct server *s = mem_zalloc(sizeof(*s));
+    s->idle_timers = mem_zalloc((size_t)node->net.count * sizeof(struct event *));
     node->server = s;
     for (int i = 0; i < node->config.listeners_count; i++) {
         int rc = listener_open(node, &s->listeners[i], &node->config.listeners[i]);
@@ -221,22 +270,7 @@ int server_bind(struct node *node)
 
 void server_accept(struct node *node)
 {
-    struct server *s = node->server;
-    for (int i = 0; i < s->count; i++) {
-        struct listener *l = &s->listeners[i];
-        l->acceptable =
-            event_new(node->net.threads[0].base, l->fd, EV_READ | EV_PERSIST, on_acceptable, l);
-        CHECK(l->acceptable != NULL && event_add(l->acceptable, NULL) == 0);
-    }
-    idle_timers_start(node);
-}
-
-static void close_all(void *arg)
-{
-    struct net_thread *t = arg;
-    thread_assert(&NET);
-    while (!list_is_empty(&t->conns))
-        conn_close(CONTAINER_OF(t->conns.next, struct conn, link), NULL);
+    each_thread(node, part_start);
 }
 
 void server_stop(struct node *node)
@@ -244,16 +278,7 @@ void server_stop(struct node *node)
     struct server *s = node->server;
     if (s == NULL)
         return;
-    for (int i = 0; i < s->count; i++) {
-        if (s->listeners[i].acceptable != NULL)
-            event_free(s->listeners[i].acceptable);
-        close(s->listeners[i].fd);
-    }
-    for (int i = 0; s->idle_timers != NULL && i < node->net.count; i++)
-        if (s->idle_timers[i] != NULL)
-            event_free(s->idle_timers[i]);
-    for (int i = 0; i < node->net.count; i++)
-        net_call_wait(&node->net.threads[i], close_all, &node->net.threads[i]);
+    each_thread(node, part_stop);
     free(s->idle_timers);
     s->idle_timers = NULL;
     s->count = 0;
