@@ -371,9 +371,11 @@ enum error_code partition_delete_records(struct partition *p, int64_t offset, in
 int64_t partition_low_watermark(const struct partition *p)
 {
     int64_t low = log_start_offset(p->log);
+    bool all = partition_is_under_min_isr(p); /* one that left may be eligible, and lead next */
     for (int i = 0; i < p->state.replicas_count; i++) {
         const struct follower *f = &p->followers[i];
-        if (f->node_id != p->node_id && node_in(p->state.isr, p->state.isr_count, f->node_id))
+        if (f->node_id != p->node_id &&
+            (all || node_in(p->state.isr, p->state.isr_count, f->node_id)))
             low = MIN(low, f->log_start_offset);
     }
     return low;

@@ -166,7 +166,8 @@ enum error_code partition_epoch_end(struct partition *p, int32_t asked, int32_t 
 /* DeleteRecords on the leader; offset -1: up to the high watermark. */
 enum error_code partition_delete_records(struct partition *p, int64_t offset,
                                          int64_t *log_start) MUST_CHECK;
-/* The smallest log start in the ISR, as far as we know: what any of its members may still show. */
+/* The smallest log start in the ISR (of all replicas while that is below its minimum), as far as we
+ * know: what any possible leader may still show. */
 int64_t partition_low_watermark(const struct partition *p);
 
 /* --- Follower --- */

@@ -140,10 +140,11 @@ static int check_batch(struct segment *seg, int64_t position, const struct batch
     return err;
 }
 
-/* The leader epochs that the log itself shows win over the checkpoint. */
+/* An epoch is on disk before its first record is. So only later ones than are known can be missing,
+ * and what stands below the log start, whose epochs were dropped, says nothing. */
 static void note_epoch(struct log *log, const struct batch_header *h)
 {
-    if (h->leader_epoch >= 0 && epochs_at(&log->epochs, h->base_offset) != h->leader_epoch)
+    if (h->leader_epoch > epochs_latest(&log->epochs, NULL))
         epochs_note(&log->epochs, h->leader_epoch, h->base_offset);
 }
 
@@ -397,7 +398,8 @@ static int settle_epochs(struct log *log, bool clean, bool lost)
     size_t count = log->epochs.entries.count;
     if (lost && log_size_bytes(log) > 0) {
         LOG_WARN("rebuilding leader epochs", "dir=%s", log->dir);
-        int err = log_each_header(log, log->segments.items[0]->base_offset, replay_epoch, log);
+        vec_clear(&log->epochs.entries); /* segments may not have been read in order */
+        int err = log_each_header(log, log->start_offset, replay_epoch, log);
         if (err != 0)
             return err;
     }

@@ -262,18 +262,27 @@ void check_replicas(struct sim *s)
 
 /* --- The end --- */
 
+static bool ill(struct sim *s, const char *what)
+{
+    s->ill = what;
+    return false;
+}
+
 bool is_healthy(struct sim *s)
 {
     const struct image_partition *p = committed_partition(s);
-    if (p == NULL || p->leader < 0 || p->isr_count != REPLICAS || s->controller_down ||
-        s->now_ms - s->acked_ms > 500 || s->now_ms - s->commit_acked_ms > 1000)
-        return false;
+    if (p == NULL || p->leader < 0 || p->isr_count != REPLICAS || s->controller_down)
+        return ill(s, "isr");
+    if (s->now_ms - s->acked_ms > 500)
+        return ill(s, "nothing acknowledged");
+    if (s->now_ms - s->commit_acked_ms > 1000)
+        return ill(s, "no offset committed");
     for (int n = 0; n < s->plan.nodes; n++) {
         const struct image_broker *b = image_find_broker(s->img, n);
         if (!s->nodes[n].up || b == NULL || b->fenced)
-            return false;
+            return ill(s, "a node is missing");
     }
-    return partition_role(s->nodes[p->leader].partition) == PARTITION_LEADER;
+    return partition_role(s->nodes[p->leader].partition) == PARTITION_LEADER || ill(s, "leader");
 }
 
 /* [C1, C4] Every acknowledged record is at its offset, and no record is there twice. */

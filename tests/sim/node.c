@@ -97,6 +97,8 @@ void node_start(struct sim *s, int n)
     struct log *log;
     bool excused = disk_is_faulty(node->disk);
     node->incarnation++;
+    node->clean_epoch = node->clean_file;
+    node->clean_file = -1; /* from now on a crash is a crash */
     enum error_code err = log_open(LOG_FOLDER, &node->fs, &config.log, (struct uuid){{9}}, clean,
                                    node->recovery_file, s->now_ms, &log);
     if (err != ERR_NONE) {
@@ -375,7 +377,7 @@ static void hello_send(struct sim *s, int n)
     m->hello = (struct controller_hello){
         .broker = {.node_id = n,
                    .incarnation = incarnation_of(s, n),
-                   .clean_epoch = trusted ? node->broker_epoch : node->clean_file},
+                   .clean_epoch = trusted ? node->broker_epoch : node->clean_epoch},
         .want_shutdown = node->stopping,
         .applied_index = node->applied_index,
         .connection = node_connection(s, n)};
@@ -388,7 +390,6 @@ static void welcome_take(struct sim *s, int n, const struct message *m)
     if (m->answer.error_code != ERR_NONE || m->answer.broker_epoch < 0)
         return;
     node->broker_epoch = m->answer.broker_epoch;
-    node->clean_file = -1; /* from now on a crash is a crash */
     if (node->stopping && m->answer.should_shutdown)
         node->stop_by_ms = s->now_ms;
 }
@@ -628,16 +629,16 @@ void node_step(struct sim *s, int n)
 {
     struct node *node = &s->nodes[n];
     uint64_t order = s->order;
+    if (node->full && (s->healing || s->now_ms >= node->full_until_ms)) {
+        node->full = false;
+        disk_set_full(node->disk, false);
+    }
     if (!node->up) {
         node_down_step(s, n);
         return;
     }
     if (node->paused && (s->healing || s->now_ms >= node->resume_ms))
         node->paused = false;
-    if (node->full && (s->healing || s->now_ms >= node->full_until_ms)) {
-        node->full = false;
-        disk_set_full(node->disk, false);
-    }
     if (node->paused)
         return;
     if (node->stopping && s->now_ms >= node->stop_by_ms && !node->flushing) {

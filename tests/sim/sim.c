@@ -214,7 +214,8 @@ static void lossy_step(struct sim *s)
     const struct image_partition *p = committed_partition(s);
     for (int n = 0; p != NULL && n < s->plan.nodes; n++) {
         struct node *node = &s->nodes[n];
-        if (!node->lossy || !node->up || disk_stopped(node->disk) || !node_registered(s, n, s->img))
+        if (!node->lossy || !node->up || disk_is_faulty(node->disk) ||
+            !node_registered(s, n, s->img))
             continue;
         for (int i = 0; i < p->isr_count; i++)
             if (p->isr[i] == n)
@@ -313,7 +314,7 @@ bool sim_run(struct sim *s, uint64_t seed)
                s->now_ms - s->healthy_since_ms > HEALTHY_MS;
     }
     if (s->failure[0] == 0 && !over)
-        fail(s, "the cluster is not well again");
+        fail(s, "the cluster is not well again: %s", s->ill);
     if (s->failure[0] == 0)
         check_end(s);
     sim_deinit(s);

@@ -144,7 +144,8 @@ struct node {
     bool lossy; /* came back without what it had; until it is in sync again */
     /* files of the data folder */
     int64_t watermark_file, recovery_file;
-    int64_t clean_file; /* broker epoch of the clean stop; -1: none */
+    int64_t clean_file;  /* broker epoch of the clean stop; -1: none */
+    int64_t clean_epoch; /* what it said at this start */
     /* quorum */
     VEC(struct queued) queue;
     int batch_count; /* so many of the queue are under way; 0: none */
@@ -232,6 +233,7 @@ struct sim {
     VEC(int64_t) producer_ids;
     int32_t leader_of_epoch[LEADER_EPOCHS];
     int64_t healthy_since_ms;
+    const char *ill; /* what was not well last */
     struct counters seen;
     char failure[300];
 };

@@ -277,6 +277,36 @@ static void lost_or_broken_epoch_checkpoint_is_rebuilt_from_the_log(void **state
     }
 }
 
+/* The records below the log start are still there; their epochs are not, and that is no news. */
+static void a_raised_start_keeps_the_epochs_above_it(void **state)
+{
+    (void)state;
+    struct log_config config = log_config_default();
+    struct log *log = open_new(&config);
+    for (int32_t epoch = 1; epoch <= 3; epoch++) {
+        append(log, 10, epoch);
+        append(log, 10, epoch);
+    }
+    assert_int_equal(flush(log), ERR_NONE);
+    assert_int_equal(log_raise_start(log, 30), ERR_NONE);
+    log_close(log);
+    for (int64_t recovery_point = 0; recovery_point <= 60; recovery_point += 20) {
+        log = reopen(&config, false, recovery_point);
+        assert_int_equal(log_start_offset(log), 30);
+        assert_int_equal(log_epoch_at(log, 30), 2);
+        assert_int_equal(log_epoch_at(log, 39), 2);
+        assert_int_equal(log_epoch_at(log, 40), 3);
+        log_close(log);
+    }
+    char path[512];
+    file_path("leader-epoch-checkpoint", path);
+    assert_int_equal(unlink(path), 0);
+    log = reopen(&config, false, 40);
+    assert_int_equal(log_epoch_at(log, 39), 2);
+    assert_int_equal(log_epoch_at(log, 40), 3);
+    log_close(log);
+}
+
 static void power_cut_at_any_flush_keeps_what_was_flushed(void **state)
 {
     (void)state;
@@ -346,6 +376,7 @@ int main(void)
         LOG_TEST(clean_open_reads_hardly_anything_and_finds_the_same),
         LOG_TEST(producer_state_is_rebuilt_without_or_with_torn_snapshots),
         LOG_TEST(lost_or_broken_epoch_checkpoint_is_rebuilt_from_the_log),
+        LOG_TEST(a_raised_start_keeps_the_epochs_above_it),
         LOG_TEST(power_cut_at_any_flush_keeps_what_was_flushed),
         LOG_TEST(folder_of_another_topic_is_refused),
         LOG_TEST(opens_on_a_full_disk),
