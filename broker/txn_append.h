@@ -26,11 +26,15 @@ struct txn_guard {
  * open transaction, or of none while one is open. */
 enum error_code txn_append_check(void *arg, struct partition *p);
 
-/* Does this batch open a transaction here? Fills the guard. */
-bool txn_append_must_wait(struct replica *r, struct txn_guard *guard) ON(NET);
+/* Does this batch open a transaction here, or follow one that does? Fills the guard. */
+bool txn_append_must_wait(struct request *req, struct replica *r, struct txn_guard *guard) ON(NET);
 
-/* A batch that waits. */
+/* A batch that waits. The next batches of its producer for the partition, which are under way
+ * already, wait behind the first one: else they would be out of order. */
 struct txn_append {
+    struct list link;   /* of a first one: in the thread's list; else: in `behind` */
+    struct list behind; /* of a first one */
+    struct request *req;
     struct replica *r; /* counted */
     struct slice batch;
     uint8_t *copy; /* owned, NULL: the batch lies in the request's frame */
@@ -47,5 +51,6 @@ struct txn_appends *txn_appends_new(struct request *req, struct slice transactio
                                     void (*done)(struct request *req));
 enum error_code txn_appends_keep(struct txn_appends *ts, struct replica *r, struct slice batch,
                                  const struct txn_guard *guard, void *out) ON(NET) MUST_CHECK;
-/* Ask about all that were kept: append() of each, then done(); done() at once if there are none. */
+/* Ask about all that were kept: append() of each, then done(); done() at once if there are none. The
+ * request's state must be these. */
 void txn_appends_submit(struct txn_appends *ts) ON(NET);

@@ -19,6 +19,7 @@
 
 struct txns {
     struct node *node;
+    struct list *kept; /* one list a network thread, its own */
     struct net_thread *thread;
     int64_t wall_offset_ms; /* constant: wall clock - monotonic clock, at the start */
     /* NET only, that thread */
@@ -57,6 +58,11 @@ static void drop(struct slice s)
 int64_t txns_clock_ms(const struct node *node)
 {
     return node->txns->wall_offset_ms + clock_monotonic_ms();
+}
+
+struct list *txns_kept(const struct node *node, const struct net_thread *thread)
+{
+    return &node->txns->kept[thread->index];
 }
 
 enum error_code txns_check(const struct request *req, struct slice id)
@@ -252,6 +258,9 @@ int txns_start(struct node *node)
     ts->node = node;
     ts->thread = &node->net.threads[0];
     ts->wall_offset_ms = clock_wall_ms() - clock_monotonic_ms();
+    ts->kept = mem_zalloc((size_t)node->net.count * sizeof(*ts->kept));
+    for (int i = 0; i < node->net.count; i++)
+        list_init(&ts->kept[i]);
     node->txns = ts;
     net_call_wait(ts->thread, start_run, ts);
     return 0;
@@ -277,5 +286,6 @@ void txns_free(struct txns *ts)
     if (ts == NULL)
         return;
     txn_markers_free(ts->markers);
+    free(ts->kept);
     free(ts);
 }

@@ -40,6 +40,9 @@ enum error_code txns_check(const struct request *req, struct slice id);
 void txns_await_end(struct request *req, struct slice id,
                     void (*next)(struct request *req, void *arg), void *arg) ON(NET);
 
+/* A thread's batches that wait for their transaction (txn_append.h). */
+struct list *txns_kept(const struct node *node, const struct net_thread *thread) ON(NET);
+
 /* What a client is told of an error of the quorum. `fencing_known`: the version of the request
  * knows PRODUCER_FENCED. */
 int16_t txns_error(enum error_code err, bool fencing_known);

@@ -73,7 +73,7 @@ static enum error_code append_or_keep(struct request *req, struct replica *r, st
     struct txn_guard guard = {.header = header};
     if (batch_is_transactional(header) && slice_is_null(in->transactional_id))
         return ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-    if (!txn_append_must_wait(r, &guard))
+    if (!txn_append_must_wait(req, r, &guard))
         return append_to(req, r, batch, &guard, in->acks, out);
     return txn_appends_keep(req->state, r, batch, &guard, out);
 }
