@@ -2,8 +2,8 @@
  * Groups and offsets that go: because an administrator says so, or because nobody came back for
  * offsets.retention.minutes (KIP-211).
  *
- * The look for expired offsets goes over the database's groups of this node's slots, some at a time,
- * on the timer's thread. A group with a commit on its way is left for the next look: what was
+ * The look for expired offsets goes over the database's groups of this node's slots, some at a
+ * time, on the timer's thread. A group with a commit on its way is left for the next look: what was
  * acknowledged must not go.
  */
 #include "broker/groups_internal.h"

@@ -191,8 +191,8 @@ static void idle_check(evutil_socket_t fd, short what, void *arg)
             conn_expire_idle(&node->net.threads[i], clock_monotonic_ms(), idle_ms);
 }
 
-/* What one network thread does for the server. A libevent base belongs to its thread: events are added
- * and freed there only. */
+/* What one network thread does for the server. A libevent base belongs to its thread: events are
+ * added and freed there only. */
 struct thread_part {
     struct node *node;
     int index;

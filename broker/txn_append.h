@@ -51,6 +51,6 @@ struct txn_appends *txn_appends_new(struct request *req, struct slice transactio
                                     void (*done)(struct request *req));
 enum error_code txn_appends_keep(struct txn_appends *ts, struct replica *r, struct slice batch,
                                  const struct txn_guard *guard, void *out) ON(NET) MUST_CHECK;
-/* Ask about all that were kept: append() of each, then done(); done() at once if there are none. The
- * request's state must be these. */
+/* Ask about all that were kept: append() of each, then done(); done() at once if there are none.
+ * The request's state must be these. */
 void txn_appends_submit(struct txn_appends *ts) ON(NET);

@@ -23,8 +23,8 @@ void wiring_published(struct wiring *w, struct image *img);
  * image with `index` are taken over here. NET. */
 void wiring_await(struct wiring *w, int64_t index, struct request *req,
                   void (*fn)(struct request *req, void *arg), void *arg);
-/* The image whose roles are taken over, a reference; NULL before the first. What Metadata tells is in force
- * here already. Any thread. */
+/* The image whose roles are taken over, a reference; NULL before the first. What Metadata tells is
+ * in force here already. Any thread. */
 struct image *wiring_image(struct wiring *w);
 /* The index of the image whose roles are taken over, -1 before the first; any thread. */
 int64_t wiring_index(const struct wiring *w);

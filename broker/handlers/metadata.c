@@ -94,7 +94,8 @@ static bool wants_all(const struct request *req, const struct metadata_request *
     return in->topics_count < 0 || (req->header.api_version == 0 && in->topics_count == 0);
 }
 
-/* A leader or an ISR that is told must be in force here: the image that the roles were taken from. */
+/* A leader or an ISR that is told must be in force here: the image that the roles were taken
+ * from. */
 static void image_in_force(struct request *req)
 {
     struct image *img = wiring_image(req->node->wiring);

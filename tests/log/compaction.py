@@ -19,8 +19,9 @@ import kafka_log
 START_MS = 1_700_000_000_000
 DAY_MS = 86_400_000
 PASSES = 3
-# Seed, kind, bytes of the map. With a full map and transactions Kafka's rounds are not the best ones:
-# the batch behind an aborted transaction that ended before the dirty part counts as aborted there.
+# Seed, kind, bytes of the map. With a full map and transactions Kafka's rounds are not the best
+# ones: the batch behind an aborted transaction that ended before the dirty part counts as aborted
+# there.
 SERIES = ((1, "txns", 1 << 20), (2, "txns", 1 << 20), (3, "plain", 24 * 30))
 
 
