@@ -44,7 +44,8 @@ struct change {
     int32_t partition;
     int64_t number;
     struct slice key;   /* group id */
-    struct slice topic; /* CHANGE_OFFSET: topic name; null with a null value: all of the group */
+    struct slice topic; /* CHANGE_OFFSET: topic name; null with a null value: all of the group; with
+                           a null key: all groups' offsets of this topic go */
     struct slice value; /* blob or results, in the arena of the apply */
     int64_t offset;     /* CHANGE_OFFSET; -1 deletes the row */
     int32_t leader_epoch;

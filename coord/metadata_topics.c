@@ -197,10 +197,17 @@ enum error_code apply_create_topic(struct apply *a, const struct create_topic *c
 
 enum error_code apply_delete_topic(struct apply *a, const struct delete_topic *c)
 {
-    if (image_find_topic_by_id(a->m->img, c->topic_id) == NULL)
+    const struct image_topic *topic = image_find_topic_by_id(a->m->img, c->topic_id);
+    if (topic == NULL)
         return refuse(a->reason, ERR_UNKNOWN_TOPIC_ID, "No topic has this id");
+    struct slice name = arena_copy(a->arena, topic->name);
     image_remove_topic(apply_image(a), c->topic_id);
     topic_changed(a, c->topic_id);
+    /* Another topic of this name must not begin where groups left this one. */
+    apply_changed(a, (struct change){.kind = CHANGE_OFFSET,
+                                     .key = SLICE_NULL,
+                                     .topic = name,
+                                     .offset = -1});
     return ERR_NONE;
 }
 

@@ -32,6 +32,7 @@ static const char *const statements[STATE_STATEMENTS] = {
     [STATE_DELETE_OFFSET] =
         "DELETE FROM group_offsets WHERE group_id=? AND topic=? AND partition=?",
     [STATE_DELETE_OFFSETS] = "DELETE FROM group_offsets WHERE group_id=?",
+    [STATE_DELETE_TOPIC_OFFSETS] = "DELETE FROM group_offsets WHERE topic=?",
     [STATE_PUT_TXN] = "INSERT OR REPLACE INTO transactions VALUES(?,?,?,?,?,?,?)",
     [STATE_DELETE_TXN] = "DELETE FROM transactions WHERE transactional_id=?",
     [STATE_PUT_TXN_OFFSET] = "INSERT OR REPLACE INTO txn_offsets VALUES(?,?,?,?,?,?,?,?,?)",
@@ -279,6 +280,11 @@ static void put_group(struct state *s, const struct change *c)
 static void put_offset(struct state *s, const struct change *c)
 {
     enum state_statement which = STATE_PUT_OFFSET;
+    if (slice_is_null(c->key)) {
+        state_bind_text(s->statements[STATE_DELETE_TOPIC_OFFSETS], 1, c->topic);
+        run(s, STATE_DELETE_TOPIC_OFFSETS);
+        return;
+    }
     if (slice_is_null(c->topic))
         which = STATE_DELETE_OFFSETS;
     else if (c->offset < 0)

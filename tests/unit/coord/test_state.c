@@ -116,6 +116,27 @@ static void commit(struct node *n, struct slice group, int64_t offset)
     assert_int_equal(apply(n, &b), ERR_NONE);
 }
 
+static void a_deleted_topic_takes_its_offsets_along(void **unused)
+{
+    (void)unused;
+    struct node n;
+    struct arena arena;
+    struct committed_offset one;
+    struct buffer b = {0};
+    arena_init(&arena, 0);
+    node_open(&n);
+    fill(&n);
+    commit(&n, SLICE("g1"), 42);
+    assert_int_equal(state_read_offset(n.state, SLICE("g1"), SLICE("orders"), 2, &arena, &one), 0);
+    assert_int_equal(one.offset, 42);
+    command_encode_delete_topic(&b, &(struct delete_topic){{{9}}});
+    assert_int_equal(apply(&n, &b), ERR_NONE);
+    assert_int_equal(state_read_offset(n.state, SLICE("g1"), SLICE("orders"), 2, &arena, &one), 0);
+    assert_int_equal(one.offset, -1);
+    arena_deinit(&arena);
+    node_close(&n);
+}
+
 static void reads_what_was_committed(void **unused)
 {
     (void)unused;
@@ -286,6 +307,7 @@ static void refuses_bytes_that_are_no_snapshot(void **unused)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_deleted_topic_takes_its_offsets_along),
         cmocka_unit_test(reads_what_was_committed),
         cmocka_unit_test(comes_back_from_a_snapshot_of_the_pinned_moment),
         cmocka_unit_test(offsets_of_a_transaction_come_with_its_commit_only),
