@@ -3,11 +3,9 @@
 #include "broker/txns.h"
 #include "coord/txn.h"
 
-typedef struct describe_transactions_response_transaction_state described;
-typedef struct describe_transactions_response_transaction_state_topic described_topic;
-
 /* The partitions stand sorted by topic. */
-static void topics_fill(struct request *req, const struct txn *t, described *o)
+static void topics_fill(struct request *req, const struct txn *t,
+                        struct describe_transactions_response_transaction_state *o)
 {
     size_t count = t->partitions.count;
     o->topics = arena_need(&req->arena, (count + 1) * sizeof(*o->topics));
@@ -15,7 +13,8 @@ static void topics_fill(struct request *req, const struct txn *t, described *o)
     for (size_t i = 0; i < count;) {
         struct uuid id = t->partitions.items[i].topic_id;
         const struct image_topic *topic = image_find_topic_by_id(req->image, id);
-        described_topic *topic_out = &o->topics[o->topics_count];
+        struct describe_transactions_response_transaction_state_topic *topic_out =
+            &o->topics[o->topics_count];
         topic_out->topic = topic ? topic->name : SLICE("");
         topic_out->partitions = &indexes[i];
         topic_out->partitions_count = 0;
@@ -25,7 +24,8 @@ static void topics_fill(struct request *req, const struct txn *t, described *o)
     }
 }
 
-static enum error_code describe(struct request *req, struct slice id, described *o)
+static enum error_code describe(struct request *req, struct slice id,
+                                struct describe_transactions_response_transaction_state *o)
 {
     struct slice value;
     struct txn *t;
@@ -53,7 +53,7 @@ HANDLER(describe_transactions)
         &req->arena, in->transactional_ids_count);
     out->transaction_states_count = in->transactional_ids_count;
     for (int i = 0; i < in->transactional_ids_count; i++) {
-        described *o = &out->transaction_states[i];
+        struct describe_transactions_response_transaction_state *o = &out->transaction_states[i];
         o->transactional_id = in->transactional_ids[i];
         o->transaction_state = SLICE("");
         o->error_code = (int16_t)describe(req, in->transactional_ids[i], o);

@@ -16,9 +16,6 @@ struct committing {
     int count;
 };
 
-typedef struct txn_offset_commit_request_topic asked_topic;
-typedef struct txn_offset_commit_request_topic_partition asked_partition;
-
 static enum error_code error_of(enum error_code err)
 {
     if (err == ERR_PRODUCER_FENCED)
@@ -40,7 +37,7 @@ static void committed(struct request *req, void *arg, enum error_code err, struc
 }
 
 static enum error_code check(const struct request *req, const struct image_topic *topic,
-                             const asked_partition *p)
+                             const struct txn_offset_commit_request_topic_partition *p)
 {
     int64_t metadata_max = config_number(&req->node->config, CONFIG_OFFSET_METADATA_MAX);
     if (topic == NULL)
@@ -53,7 +50,8 @@ static enum error_code check(const struct request *req, const struct image_topic
     return p->committed_offset < 0 ? ERR_INVALID_REQUEST : ERR_NONE;
 }
 
-static const struct image_topic *topic_find(const struct request *req, const asked_topic *t)
+static const struct image_topic *topic_find(const struct request *req,
+                                            const struct txn_offset_commit_request_topic *t)
 {
     if (req->image == NULL)
         return NULL;
@@ -62,7 +60,8 @@ static const struct image_topic *topic_find(const struct request *req, const ask
                : image_find_topic(req->image, t->name);
 }
 
-static struct command_offset offset_of(const struct image_topic *topic, const asked_partition *p)
+static struct command_offset offset_of(const struct image_topic *topic,
+                                       const struct txn_offset_commit_request_topic_partition *p)
 {
     return (struct command_offset){
         .topic = topic->name,
@@ -75,7 +74,7 @@ static struct command_offset offset_of(const struct image_topic *topic, const as
     };
 }
 
-static void topic_fill(struct request *req, const asked_topic *t,
+static void topic_fill(struct request *req, const struct txn_offset_commit_request_topic *t,
                        struct txn_offset_commit_response_topic *o, struct commit_offsets *c)
 {
     struct committing *all = req->state;

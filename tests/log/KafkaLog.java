@@ -143,10 +143,13 @@ public class KafkaLog {
     }
 
     /** Rounds of Kafka's cleaner until nothing is left to clean. */
-    static void compact(String path, String name, long now, String retention, int mapBytes) throws Exception {
+    static void compact(String path, String name, long now, String retention, int mapBytes)
+            throws Exception {
         int dash = name.lastIndexOf('-');
-        TopicPartition tp = new TopicPartition(name.substring(0, dash), Integer.parseInt(name.substring(dash + 1)));
-        Map<String, String> settings = Map.of("cleanup.policy", "compact", "delete.retention.ms", retention,
+        TopicPartition tp = new TopicPartition(name.substring(0, dash),
+                Integer.parseInt(name.substring(dash + 1)));
+        Map<String, String> settings = Map.of("cleanup.policy", "compact",
+                "delete.retention.ms", retention,
             "internal.segment.bytes", "49152", "index.interval.bytes", "1000");
         UnifiedLog log = open(new File(path), tp, settings);
         long from = checkpoint(new File(path), "cleaner-offset-checkpoint").getOrDefault(tp, 0L);
@@ -154,7 +157,8 @@ public class KafkaLog {
         long upto = all.get(all.size() - 1).baseOffset();
         while (from < upto) {
             Cleaner cleaner = new Cleaner(0, new SkimpyOffsetMap(mapBytes), 1 << 20, 1 << 20, 0.9,
-                new Throttler(Double.MAX_VALUE, 1000, "x", "y", Time.SYSTEM), Time.SYSTEM, t -> { });
+                new Throttler(Double.MAX_VALUE, 1000, "x", "y", Time.SYSTEM), Time.SYSTEM,
+                t -> { });
             from = cleaner.doClean(new LogToClean(log, from, upto, false), now).getKey();
             System.out.println("cleaned " + from);
         }
@@ -248,7 +252,8 @@ public class KafkaLog {
     static void run(List<String> args) throws Exception {
         switch (args.get(0)) {
             case "print" -> print(args.get(1), args.get(2));
-            case "compact" -> compact(args.get(1), args.get(2), Long.parseLong(args.get(3)), args.get(4),
+            case "compact" -> compact(args.get(1), args.get(2), Long.parseLong(args.get(3)),
+                args.get(4),
                 Integer.parseInt(args.get(5)));
             case "facts" -> facts(args.get(1));
             case "fill" -> fill(args.get(1), args.get(2));

@@ -3,9 +3,9 @@
 
 Keys, tombstones, idempotent producers, committed and aborted transactions, all codecs. Each pass
 gets more data and a later time, so that tombstones and markers get their horizon and go; one series
-has a map that holds few keys, so that a pass takes many rounds. After each pass both must have kept the same records in the
-same batches, the same producers and the same aborted transactions. Ours may have more batches
-without records: the last one of a segment stays, so that segments meet.
+has a map that holds few keys, so that a pass takes many rounds. After each pass both must have kept
+the same records in the same batches, the same producers and the same aborted transactions. Ours may
+have more batches without records: the last one of a segment stays, so that segments meet.
 """
 import pathlib
 import re
