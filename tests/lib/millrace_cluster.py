@@ -19,7 +19,7 @@ BROKEN = re.compile(r"Sanitizer:|runtime error:|broken invariant")
 
 def until(attempt, timeout_s=20, what="the expected state"):
     """Call `attempt` until it answers something true; the answer. A node that does not answer is
-    asked again."""
+    asked again. When a node ends that should not, waiting for anything is over."""
     deadline = time.monotonic() + timeout_s * SLOWER
     while True:
         try:
@@ -29,6 +29,8 @@ def until(attempt, timeout_s=20, what="the expected state"):
         if answer:
             return answer
         assert time.monotonic() < deadline, f"{what} did not come within {timeout_s * SLOWER} s"
+        ended = [f"node {n} of {c.dir}" for c in Cluster.live_ones for n in c.ended_unasked()]
+        assert not ended, f"waiting for {what}, and {ended} ended"
         time.sleep(0.02)
 
 
@@ -37,6 +39,8 @@ class ScriptFailed(Exception):
 
 
 class Cluster:
+    live_ones = []
+
     def __init__(self, folder, **settings):
         self.dir = pathlib.Path(folder)
         self.port = port_block()
@@ -63,6 +67,7 @@ class Cluster:
 
     def up(self, count=3):
         self.run("up", count)
+        Cluster.live_ones.append(self)
         return self
 
     def kill(self, node):
@@ -90,6 +95,7 @@ class Cluster:
 
     def end(self):
         """End all that runs, at once."""
+        Cluster.live_ones = [c for c in Cluster.live_ones if c is not self]
         for node in self.ids():
             self.wanted_down.add(node)
             process = self._process(node)
@@ -134,10 +140,12 @@ class Cluster:
     def data(self, node):
         return self.dir / f"node-{node}" / "data"
 
+    def ended_unasked(self):
+        return [n for n in self.ids() if n not in self.wanted_down and not self.pid(n)]
+
     def faults(self):
         """What must not be: nodes that ended unasked, lines of sanitizers and broken checks."""
-        out = [f"node {n} ended" for n in self.ids()
-               if n not in self.wanted_down and not self.pid(n)]
+        out = [f"node {n} ended" for n in self.ended_unasked()]
         for node in self.ids():
             found = BROKEN.search(self.log(node))
             if found:
