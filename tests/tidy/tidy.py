@@ -355,9 +355,17 @@ def run_tool(tree, tool, arguments, files, pattern):
         yield tool, 0, (done.stdout + done.stderr).strip()[:500]
 
 
+def on_debian_12():
+    with open("/etc/os-release", encoding="utf-8") as f:
+        return "VERSION_CODENAME=bookworm\n" in f.readlines()
+
+
 @check
 def c_format(tree):
     """Clean under the clang-format of Debian 12; others differ in details."""
+    if shutil.which("clang-format-14") is None and not on_debian_12():
+        print("c_format is left out: no clang-format-14 on this system")
+        return
     yield from run_tool(tree, "clang-format-14", ["--dry-run", "-Werror", "--style=file"],
                         tree.c_files(), r"(.+?):(\d+):\d+: error: (.*)")
 
