@@ -204,10 +204,8 @@ enum error_code apply_delete_topic(struct apply *a, const struct delete_topic *c
     image_remove_topic(apply_image(a), c->topic_id);
     topic_changed(a, c->topic_id);
     /* Another topic of this name must not begin where groups left this one. */
-    apply_changed(a, (struct change){.kind = CHANGE_OFFSET,
-                                     .key = SLICE_NULL,
-                                     .topic = name,
-                                     .offset = -1});
+    apply_changed(
+        a, (struct change){.kind = CHANGE_OFFSET, .key = SLICE_NULL, .topic = name, .offset = -1});
     return ERR_NONE;
 }
 
