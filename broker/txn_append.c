@@ -58,6 +58,7 @@ enum error_code txn_append_check(void *arg, struct partition *p)
 static struct txn_append *first_of(struct request *req, const struct replica *r,
                                    const struct batch_header *h)
 {
+    thread_assert(&NET);
     struct list *kept = txns_kept(req->node, req->thread);
     LIST_FOR_EACH (a, kept, struct txn_append, link)
         if (a->r->index == r->index && uuid_equal(a->r->topic_id, r->topic_id) &&
