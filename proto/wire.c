@@ -89,10 +89,64 @@ static struct slice get_slice(struct wire_reader *r, int64_t length)
     return p ? slice_of(p, (size_t)length) : SLICE_NULL;
 }
 
+/* Bytes of the UTF-8 character at p, 0: it is none. */
+static size_t character_size(const uint8_t *p, size_t left)
+{
+    static const struct {
+        uint8_t first, last, second_min, second_max;
+        uint8_t size;
+    } FORMS[] = {
+        {0x00, 0x7f, 0, 0, 1},       {0xc2, 0xdf, 0x80, 0xbf, 2}, {0xe0, 0xe0, 0xa0, 0xbf, 3},
+        {0xe1, 0xec, 0x80, 0xbf, 3}, {0xed, 0xed, 0x80, 0x9f, 3}, {0xee, 0xef, 0x80, 0xbf, 3},
+        {0xf0, 0xf0, 0x90, 0xbf, 4}, {0xf1, 0xf3, 0x80, 0xbf, 4}, {0xf4, 0xf4, 0x80, 0x8f, 4},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(FORMS); i++) {
+        size_t size = FORMS[i].size;
+        if (p[0] < FORMS[i].first || p[0] > FORMS[i].last)
+            continue;
+        bool good = left >= size &&
+                    (size == 1 || (p[1] >= FORMS[i].second_min && p[1] <= FORMS[i].second_max));
+        for (size_t k = 2; good && k < size; k++)
+            good = (p[k] & 0xc0) == 0x80;
+        return good ? size : 0;
+    }
+    return 0;
+}
+
+static bool text_is_good(struct slice s)
+{
+    size_t size = 1;
+    for (size_t i = 0; i < s.size && size > 0; i += size)
+        size = character_size(s.data + i, s.size - i);
+    return size > 0;
+}
+
+/* Whoever reads a string back takes it for UTF-8 (clients have crashed on a group's name that was
+ * not): bytes that are no character become '?', as Kafka's decoder puts a replacement there. */
+static struct slice text_mend(struct wire_reader *r, struct slice s)
+{
+    if (r->arena == NULL || text_is_good(s))
+        return s;
+    uint8_t *out = arena_alloc(r->arena, s.size);
+    if (out == NULL) {
+        wire_fail(r, -ENOMEM);
+        return SLICE_NULL;
+    }
+    for (size_t i = 0; i < s.size;) {
+        size_t size = character_size(s.data + i, s.size - i);
+        if (size > 0)
+            memcpy(out + i, s.data + i, size);
+        else
+            out[i] = '?';
+        i += MAX(size, (size_t)1);
+    }
+    return slice_of(out, s.size);
+}
+
 struct slice wire_get_string(struct wire_reader *r, bool flexible, bool nullable)
 {
     int64_t length = flexible ? (int64_t)wire_get_uvarint(r) - 1 : wire_get_i16(r);
-    return get_slice(r, get_length(r, length, nullable, STRING_SIZE_MAX));
+    return text_mend(r, get_slice(r, get_length(r, length, nullable, STRING_SIZE_MAX)));
 }
 
 struct slice wire_get_bytes(struct wire_reader *r, bool flexible, bool nullable)

@@ -108,6 +108,7 @@ struct uuid wire_get_uuid(struct wire_reader *r);
 uint32_t wire_get_uvarint(struct wire_reader *r);
 int32_t wire_get_varint(struct wire_reader *r);
 int64_t wire_get_varlong(struct wire_reader *r);
+/* UTF-8: what is none in it comes as '?'. */
 struct slice wire_get_string(struct wire_reader *r, bool flexible, bool nullable);
 struct slice wire_get_bytes(struct wire_reader *r, bool flexible, bool nullable);
 struct records wire_get_records(struct wire_reader *r, bool flexible, bool nullable);

@@ -157,7 +157,7 @@ def read_produce(r, version):
         if version >= 8:
             p.record_errors = r.array(lambda: (r.i32(), r.string(), r.tags())[:2])
             p.message = r.string()
-        r.tags()
+        p.current_leader = read_current_leader(r.tags().get(0))
         return p
 
     def read_topic():
@@ -166,7 +166,25 @@ def read_produce(r, version):
         r.tags()
         return partitions
 
-    return r.array(read_topic)[0][0]
+    answer = r.array(read_topic)[0][0]
+    r.i32()
+    answer.endpoints = read_endpoints(r.tags().get(0))
+    return answer
+
+
+def read_current_leader(tag):
+    """(leader, leader epoch) of a refused partition (KIP-951), None when not told."""
+    r = wire.Reader(tag or b"", True)
+    return (r.i32(), r.i32()) if tag else None
+
+
+def read_endpoints(tag):
+    """{node: host:port} of the leaders named in the answer (KIP-951)."""
+    if not tag:
+        return {}
+    r = wire.Reader(tag, True)
+    nodes = r.array(lambda: (r.i32(), r.string(), r.i32(), r.string(), r.tags()))
+    return {node: f"{host}:{port}" for node, host, port, _, _ in nodes}
 
 
 def produce(conn, topic, records, version=7, **fields):
@@ -222,7 +240,7 @@ def read_fetch(r, version):
         if version >= 11:
             r.i32()
         p.records = r.bytes() or b""
-        r.tags()
+        p.current_leader = read_current_leader(r.tags().get(1))
         return p
 
     def read_topic():
@@ -234,6 +252,7 @@ def read_fetch(r, version):
         return parts
 
     out.partitions = [p for topic in r.array(read_topic) for p in topic]
+    out.endpoints = read_endpoints(r.tags().get(0))
     return out
 
 

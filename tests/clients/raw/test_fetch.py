@@ -57,6 +57,16 @@ def test_follower_answers_6(target, topic):
         assert fetch_one(conn, topic, 0).error == 6
 
 
+def test_b14_refused_fetch_names_the_leader_and_where_it_is(target, topic):
+    with target.follower(topic) as conn:
+        told = api.metadata(conn, [topic], 4)
+        leader = told.topics[0].partitions[0].leader
+        answer = api.fetch(conn, [(target.topic_id(topic), 0, 0)], 16)
+        refused, = answer.partitions
+        assert (refused.error, refused.current_leader[0]) == (6, leader)
+        assert answer.endpoints == {leader: told.brokers[leader]}
+
+
 def test_b09_first_batch_is_returned_whole_however_small_the_limits(leader, topic):
     append(leader, topic, [bytes(5000), bytes(5000)])
     append(leader, topic, [b"next"])

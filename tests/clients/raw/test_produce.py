@@ -66,6 +66,17 @@ def test_produce_to_a_follower_is_6(target, topic):
         assert api.produce(conn, topic, batch([b"x"])).error == 6
 
 
+def test_b14_refused_produce_names_the_leader_and_where_it_is(target, topic):
+    with target.follower(topic) as conn:
+        told = api.metadata(conn, [topic], 4)
+        leader = told.topics[0].partitions[0].leader
+        answer = api.produce(conn, topic, batch([b"x"]), version=10)
+        assert (answer.error, answer.current_leader[0]) == (6, leader)
+        assert answer.endpoints == {leader: told.brokers[leader]}
+        older = api.produce(conn, topic, batch([b"x"]), version=9)
+        assert (older.error, older.current_leader, older.endpoints) == (6, None, {})
+
+
 ONE = batch([b"x"])
 REFUSED = {
     "bad_crc_is_2": (2, batch([b"x"], bad_crc=True)),

@@ -154,6 +154,32 @@ static void strings_tell_null_from_empty(void **state)
     }
 }
 
+static void string_that_is_not_utf_8_is_mended(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *sent, *got;
+    } CASES[] = {
+        {"caf\xc3\xa9", "caf\xc3\xa9"},
+        {"\xe2\x82\xac \xf0\x9f\x98\x80", "\xe2\x82\xac \xf0\x9f\x98\x80"},
+        {"a\xff\x80z", "a??z"},
+        {"\xc0\xaf", "??"},           /* overlong */
+        {"\xed\xa0\x80", "???"},      /* a surrogate */
+        {"\xf4\x90\x80\x80", "????"}, /* beyond the last one */
+        {"cut \xe2\x82", "cut ??"},
+    };
+    for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
+        struct arena arena;
+        arena_init(&arena, 0);
+        buffer_clear(&out);
+        wire_put_string(&w, true, false, slice_from_text(CASES[i].sent));
+        wire_reader_init(&r, buffer_slice(&out), &arena);
+        assert_true(slice_equals_text(wire_get_string(&r, true, false), CASES[i].got));
+        assert_int_equal(r.err, 0);
+        arena_deinit(&arena);
+    }
+}
+
 static void bad_lengths_are_refused(void **state)
 {
     (void)state;
@@ -260,6 +286,7 @@ int main(void)
         WIRE_TEST(overlong_and_cut_varints_are_refused),
         WIRE_TEST(failed_reader_stays_failed),
         WIRE_TEST(strings_tell_null_from_empty),
+        WIRE_TEST(string_that_is_not_utf_8_is_mended),
         WIRE_TEST(bad_lengths_are_refused),
         WIRE_TEST(too_long_a_string_is_cut),
         WIRE_TEST(array_count_is_bounded_by_what_could_follow),
