@@ -17,6 +17,7 @@ SETTINGS = {
     "default.replication.factor": "3",
     "min.insync.replicas": "1",
     "auto.create.topics.enable": "false",
+    "group.initial.rebalance.delay.ms": "0",
 }
 NUMBERS = itertools.count(1)
 

@@ -32,6 +32,8 @@ CLASSES = {
     "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
     "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
     "kafka-producer-perf-test": "org.apache.kafka.tools.ProducerPerformance",
+    "kafka-consumer-perf-test": "org.apache.kafka.tools.ConsumerPerformance",
+    "kafka-e2e-latency": "org.apache.kafka.tools.EndToEndLatency",
     "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
     "kafka-verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
     "kafka-dump-log": "org.apache.kafka.tools.DumpLogSegments",
@@ -89,11 +91,18 @@ class Tools:
 
     def run_alone(self, name, *words):
         """In a JVM of its own: for tools that do their last work when the JVM ends."""
-        words = [*map(str, words), "--bootstrap-server", self.bootstrap]
-        done = subprocess.run([*self.java, CLASSES[name], *words], stdout=subprocess.PIPE,
-                              stderr=subprocess.STDOUT, text=True, timeout=RUN_TIMEOUT_S,
-                              check=False)
-        return Result([name, *words], done.returncode, done.stdout)
+        with self.start(name, *words) as process:
+            try:
+                text, _ = process.communicate(timeout=RUN_TIMEOUT_S)
+            finally:
+                process.kill()
+        return Result([name, *map(str, words)], process.returncode, text)
+
+    def start(self, name, *words):
+        """A tool that goes on in a JVM of its own."""
+        return subprocess.Popen(
+            [*self.java, CLASSES[name], *map(str, words), "--bootstrap-server", self.bootstrap],
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def _answer(self):
         status, size = struct.unpack(">ii", self._read(8))
