@@ -1,6 +1,7 @@
 /* From texts to the structs that the log, the partition and the validation take. */
 #include "broker/topic_settings.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -20,6 +21,10 @@ static const char *broker_name(const char *name)
         {"message.timestamp.before.max.ms", "log.message.timestamp.before.max.ms"},
         {"message.timestamp.after.max.ms", "log.message.timestamp.after.max.ms"},
         {"file.delete.delay.ms", "log.segment.delete.delay.ms"},
+        {"delete.retention.ms", "log.cleaner.delete.retention.ms"},
+        {"min.compaction.lag.ms", "log.cleaner.min.compaction.lag.ms"},
+        {"max.compaction.lag.ms", "log.cleaner.max.compaction.lag.ms"},
+        {"min.cleanable.dirty.ratio", "log.cleaner.min.cleanable.ratio"},
         {"index.interval.bytes", "log.index.interval.bytes"},
         {"segment.index.bytes", "log.index.size.max.bytes"},
     };
@@ -96,6 +101,13 @@ void topic_partition_config(const struct config *c, const struct image *img,
     out->log.retention_bytes = NUMBER("retention.bytes", RETENTION_BYTES);
     out->log.file_delete_delay_ms = NUMBER("file.delete.delay.ms", DELETE_DELAY_MS);
     out->log.producer_id_expiration_ms = config_number(c, CONFIG_PRODUCER_EXPIRATION_MS);
+    out->log.delete_retention_ms = NUMBER("delete.retention.ms", CLEANER_DELETE_MS);
+    out->log.min_compaction_lag_ms = NUMBER("min.compaction.lag.ms", CLEANER_LAG_MIN_MS);
+    out->log.max_compaction_lag_ms = NUMBER("max.compaction.lag.ms", CLEANER_LAG_MAX_MS);
+    char *ratio =
+        slice_to_text(text_or(c, img, topic, "min.cleanable.dirty.ratio", CONFIG_CLEANER_RATIO));
+    out->log.min_cleanable_dirty_ratio = strtod(ratio, NULL);
+    free(ratio);
     out->log.delete_enabled = contains(policy, "delete");
     out->log.compact_enabled = contains(policy, "compact");
 #undef NUMBER
@@ -134,6 +146,10 @@ void topic_validate_rules(const struct config *c, const struct image *img,
     out->log_append_time = slice_equals_text(
         text_or(c, img, topic, "message.timestamp.type", CONFIG_TIMESTAMP_TYPE), "LogAppendTime");
     out->codec = codec_of(text_or(c, img, topic, "compression.type", CONFIG_COMPRESSION_TYPE));
+    char level[48];
+    snprintf(level, sizeof(level), "compression.%s.level",
+             out->codec > CODEC_NONE ? codec_name(out->codec) : "no");
+    out->level = (int)topic_setting_number(c, img, topic, level, CODEC_LEVEL_DEFAULT);
 #undef NUMBER
 }
 

@@ -49,15 +49,18 @@ enum error_code replica_open_log(struct replica_entry *e, const struct partition
     struct log_dir *dir = &rs->dirs[e->log_dir];
     char path[FS_PATH_MAX];
     struct log *log;
+    struct log_config log_config = config->log;
+    int64_t cleaned = checkpoint_find(&dir->cleaned_offsets, e->base.topic, e->base.index);
+    log_config.cleaned_offset = cleaned;
     replica_folder(e, path);
     enum error_code err =
-        log_open(path, rs->fs, &config->log, e->base.topic_id, dir->clean,
+        log_open(path, rs->fs, &log_config, e->base.topic_id, dir->clean,
                  checkpoint_find(&dir->recovery_points, e->base.topic, e->base.index),
                  clock_wall_ms(), &log);
     if (err != ERR_NONE)
         return err;
-    err = log_restore(log, checkpoint_find(&dir->log_starts, e->base.topic, e->base.index),
-                      checkpoint_find(&dir->cleaned_offsets, e->base.topic, e->base.index));
+    err =
+        log_restore(log, checkpoint_find(&dir->log_starts, e->base.topic, e->base.index), cleaned);
     if (err != ERR_NONE) {
         log_close(log);
         return err;

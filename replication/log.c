@@ -118,6 +118,11 @@ bool log_is_failed(const struct log *log)
     return log->failed;
 }
 
+void log_set_uncleanable(struct log *log)
+{
+    log->uncleanable = true;
+}
+
 enum error_code log_read_error(struct log *log, const char *what, int err)
 {
     LOG_ERROR("could not read log", "dir=%s doing=%s reason=\"%s\"", log->dir, what,

@@ -37,6 +37,8 @@ struct log_config {
     int64_t min_compaction_lag_ms;     /* min.compaction.lag.ms */
     int64_t max_compaction_lag_ms;     /* max.compaction.lag.ms */
     double min_cleanable_dirty_ratio;  /* min.cleanable.dirty.ratio */
+    int64_t cleaned_offset;            /* for log_open() alone: what the folder's checkpoint says;
+                                        * below it compaction may have left gaps */
     bool delete_enabled;               /* cleanup.policy has delete */
     bool compact_enabled;              /* cleanup.policy has compact */
 };
@@ -67,6 +69,8 @@ int log_remove_folder(const struct fs *fs, const char *dir) MUST_CHECK;
 void log_configure(struct log *log, const struct log_config *config);
 /* A write, truncation or sync failed for good: everything is refused until it is opened again. */
 bool log_is_failed(const struct log *log);
+/* Compaction met a damaged batch: it is not tried again until the log is opened anew. */
+void log_set_uncleanable(struct log *log);
 
 /* What a data folder's checkpoints say, after opening: a log start that is not below the log's own,
  * and how far the log was compacted. */

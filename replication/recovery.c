@@ -264,7 +264,8 @@ static enum error_code recover_segment(struct log *log, size_t i, bool clean,
 
     int64_t next =
         i + 1 < log->segments.count ? log->segments.items[i + 1]->base_offset : seg->end_offset;
-    if (!damaged && next == seg->end_offset)
+    bool gap = next > seg->end_offset && next <= log->config.cleaned_offset;
+    if (!damaged && (next == seg->end_offset || gap))
         return ERR_NONE;
     if (!scan || seg->end_offset < recovery_point || next < seg->end_offset)
         return corrupt(seg, recovery_point);

@@ -140,6 +140,7 @@ enum error_code replicas_open(const struct replicas_options *options, const stru
     /* One that closes before it registered leaves the data as it found it. */
     atomic_init(&rs->broker_epoch, replicas_clean_epoch(rs));
     CHECK(flush_start(rs) == 0);
+    rs->cleaner = cleaner_start(rs, &options->cleaner);
     CHECK(thread_start(&rs->background, &BACKGROUND, "replicas", background_run, rs) == 0);
     *replicas = rs;
     return ERR_NONE;
@@ -444,8 +445,16 @@ static void retention_one(void *arg, struct replica *r)
     if (r->partition != NULL) {
         struct log *log = partition_log(r->partition);
         log_apply_retention(log, now_ms, partition_high_watermark(r->partition));
-        log_remove_deleted(log, now_ms);
     }
+    mutex_unlock(&r->lock);
+}
+
+static void remove_deleted(void *arg, struct replica *r)
+{
+    (void)arg;
+    mutex_lock(&r->lock);
+    if (r->partition != NULL)
+        log_remove_deleted(partition_log(r->partition), clock_wall_ms());
     mutex_unlock(&r->lock);
 }
 
@@ -461,6 +470,7 @@ static void background_run(void *arg)
         if (now_ms - checkpoint_ms >= rs->options.checkpoint_interval_ms) {
             checkpoint_ms = now_ms;
             checkpoints_write(rs);
+            replicas_each(rs, remove_deleted, NULL);
         }
         if (now_ms - retention_ms >= rs->options.retention_check_interval_ms) {
             retention_ms = now_ms;
@@ -493,6 +503,7 @@ void replicas_close(struct replicas *rs)
         return;
     atomic_store(&rs->stopping, true);
     pthread_join(rs->background, NULL);
+    cleaner_stop(rs->cleaner);
     flush_stop(rs);
     bool all_flushed = true;
     replicas_each(rs, close_one, &all_flushed);

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include "replication/cleaner.h"
 #include "replication/partition.h"
 
 struct replicas;
@@ -37,6 +38,7 @@ struct replicas_options {
     int open_files_max;             /* log.open.files.max; 0: half of what the process may have */
     int64_t checkpoint_interval_ms; /* replica.high.watermark.checkpoint.interval.ms, 5000 */
     int64_t retention_check_interval_ms; /* log.retention.check.interval.ms, 300000 */
+    struct cleaner_options cleaner;
     struct replicas_callbacks callbacks;
 };
 

@@ -56,6 +56,7 @@ struct replicas {
     pthread_t *flush_threads;
 
     pthread_t background;
+    struct cleaner *cleaner;      /* NULL: not enabled */
     _Atomic int64_t broker_epoch; /* for the clean-shutdown markers, -1: not registered */
     _Atomic bool stopping;
 };

@@ -129,7 +129,7 @@ static void on_failed(void *arg, struct uuid topic_id, int32_t partition)
     gate_note(&gate.failed_calls);
 }
 
-static struct replicas *replicas_start(void)
+static inline struct replicas *replicas_start(void)
 {
     const char *dirs[] = {test_folder};
     struct replicas *rs;
