@@ -3,11 +3,13 @@
 
 #include <stdlib.h>
 
+#include "broker/departures.h"
 #include "broker/fetchers.h"
 #include "broker/node.h"
 #include "broker/request.h"
 #include "broker/topic_settings.h"
 #include "coord/command.h"
+#include "proto/base/clock.h"
 #include "proto/base/logging.h"
 
 struct wiring {
@@ -21,6 +23,7 @@ struct wiring {
     _Atomic int64_t index; /* of `applied`, -1: none yet; written under lock */
     struct image *applied; /* written by BACKGROUND, under lock */
     bool strays_removed;   /* BACKGROUND only */
+    struct departures *departures;
 };
 
 struct wiring_waiter {
@@ -311,12 +314,18 @@ static void nudge(struct wiring *w)
 
 void wiring_published(struct wiring *w, struct image *img)
 {
+    departures_note(w->departures, img, clock_monotonic_ms());
     mutex_lock(&w->lock);
     struct image *skipped = w->newest;
     w->newest = image_ref(img);
     mutex_unlock(&w->lock);
     image_unref(skipped);
     nudge(w);
+}
+
+bool wiring_left_lately(struct wiring *w, int32_t node_id)
+{
+    return departures_recent(w->departures, node_id, clock_monotonic_ms());
 }
 
 void wiring_propose_isr(struct wiring *w, const struct isr_proposal *isr)
@@ -339,6 +348,7 @@ int wiring_start(struct node *node)
 {
     struct wiring *w = mem_zalloc(sizeof(*w));
     w->node = node;
+    w->departures = departures_new();
     mutex_init(&w->lock);
     list_init(&w->waiting);
     atomic_init(&w->index, -1);
@@ -360,4 +370,6 @@ void wiring_stop(struct node *node)
     image_unref(w->newest);
     image_unref(w->applied);
     w->newest = w->applied = NULL;
+    departures_free(w->departures);
+    w->departures = NULL;
 }

@@ -29,6 +29,9 @@ struct image *wiring_image(struct wiring *w);
 /* The index of the image whose roles are taken over, -1 before the first; any thread. */
 int64_t wiring_index(const struct wiring *w);
 
+/* Whether this broker was fenced so lately that Metadata still lists it; any thread. */
+bool wiring_left_lately(struct wiring *w, int32_t node_id);
+
 /* For replicas_callbacks.propose_isr; any thread. */
 void wiring_propose_isr(struct wiring *w, const struct isr_proposal *proposal);
 /* For replicas_callbacks.replica_failed; any thread. */

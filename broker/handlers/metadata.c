@@ -1,11 +1,11 @@
 /* Metadata: brokers, topics, leaders, by the newest image this node has; auto creation. */
 #include "broker/barrier.h"
 #include "broker/node.h"
+#include "broker/operations.h"
 #include "broker/request.h"
 #include "broker/topic_create.h"
 #include "broker/wiring.h"
-
-#define NO_AUTHORIZED_OPERATIONS INT32_MIN
+#include "proto/base/map.h"
 
 static void brokers_fill(struct request *req, struct metadata_response *out)
 {
@@ -15,7 +15,8 @@ static void brokers_fill(struct request *req, struct metadata_response *out)
     for (int i = 0; i < img->brokers_count; i++) {
         const struct image_broker *b = img->brokers[i];
         struct metadata_response_broker *o = &out->brokers[out->brokers_count];
-        if (b->fenced || !request_endpoint(req, b, &o->host, &o->port))
+        bool listed = !b->fenced || wiring_left_lately(req->node->wiring, b->node_id);
+        if (!listed || !request_endpoint(req, b, &o->host, &o->port))
             continue;
         o->node_id = b->node_id;
         o->rack = b->rack;
@@ -47,6 +48,12 @@ static void partition_fill(struct request *req, const struct image_partition *p,
         o->error_code = ERR_LEADER_NOT_AVAILABLE;
 }
 
+static int32_t topic_operations(const struct request *req)
+{
+    const struct metadata_request *in = req->in;
+    return in->include_topic_authorized_operations ? OPERATIONS_OF_TOPIC : OPERATIONS_NOT_ASKED;
+}
+
 static void topic_fill(struct request *req, const struct image_topic *t,
                        struct metadata_response_topic *o)
 {
@@ -55,7 +62,7 @@ static void topic_fill(struct request *req, const struct image_topic *t,
     o->topic_id = t->id;
     o->is_internal = slice_equals_text(t->name, "__consumer_offsets") ||
                      slice_equals_text(t->name, "__transaction_state");
-    o->topic_authorized_operations = NO_AUTHORIZED_OPERATIONS;
+    o->topic_authorized_operations = topic_operations(req);
     o->partitions = metadata_response_topic_partition_array(&req->arena, t->partitions_count);
     CHECK(o->partitions != NULL || t->partitions_count == 0);
     o->partitions_count = t->partitions_count;
@@ -83,10 +90,24 @@ static void wanted_fill(struct request *req, const struct metadata_request_topic
     }
     o->name = in->name;
     o->topic_id = in->topic_id;
-    o->topic_authorized_operations = NO_AUTHORIZED_OPERATIONS;
+    o->topic_authorized_operations = OPERATIONS_NOT_ASKED;
     o->error_code = by_id ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION;
     if (!by_id && !topic_name_valid(in->name))
         o->error_code = ERR_INVALID_TOPIC_EXCEPTION;
+}
+
+/* Whatever is asked for twice is answered once. */
+static void wanted_topics_fill(struct request *req, const struct metadata_request *in,
+                               struct metadata_response *out)
+{
+    struct map seen = {0};
+    for (int i = 0; i < in->topics_count; i++) {
+        const struct metadata_request_topic *t = &in->topics[i];
+        struct slice key = slice_is_null(t->name) ? MAP_KEY(t->topic_id) : t->name;
+        if (map_put(&seen, key, out) == NULL)
+            wanted_fill(req, t, &out->topics[out->topics_count++]);
+    }
+    map_deinit(&seen);
 }
 
 static bool wants_all(const struct request *req, const struct metadata_request *in)
@@ -112,7 +133,8 @@ static void finish(struct request *req)
     const struct metadata_request *in = req->in;
     struct metadata_response *out = req->out;
     out->controller_id = -1;
-    out->cluster_authorized_operations = NO_AUTHORIZED_OPERATIONS;
+    out->cluster_authorized_operations =
+        in->include_cluster_authorized_operations ? OPERATIONS_OF_CLUSTER : OPERATIONS_NOT_ASKED;
     if (req->image != NULL) {
         struct quorum_status status;
         quorum_status(req->node->quorum, &status);
@@ -124,9 +146,7 @@ static void finish(struct request *req)
         all_topics_fill(req, out);
     } else if (req->image != NULL && in->topics_count > 0) {
         out->topics = metadata_response_topic_array(&req->arena, in->topics_count);
-        out->topics_count = in->topics_count;
-        for (int i = 0; i < in->topics_count; i++)
-            wanted_fill(req, &in->topics[i], &out->topics[i]);
+        wanted_topics_fill(req, in, out);
     }
     request_reply(req);
 }
