@@ -167,6 +167,12 @@ class Cluster:
         with self.connect(node, timeout_s=5) as conn:
             return api.metadata(conn, topics, version)
 
+    def active(self, node):
+        """The brokers that are not fenced, as this node sees it. (Metadata goes on to list those
+        that left a moment ago.)"""
+        with self.connect(node, timeout_s=5) as conn:
+            return set(api.describe_cluster(conn).brokers)
+
     def live(self):
         return [n for n in self.ids() if n not in self.wanted_down]
 
