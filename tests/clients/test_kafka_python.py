@@ -56,12 +56,17 @@ def send(producer, topic, records, partition=0):
     return [future.get(30).offset for future in futures]
 
 
+# A poll that ends while kafka-python takes in its assignment makes it join again, and so for ever
+# on a slow machine: it gets time.
+POLL_MS = 1000
+
+
 def take(consumer, count, timeout_s=30):
     out = []
     deadline = time.monotonic() + timeout_s
     while len(out) < count:
         assert time.monotonic() < deadline, f"{len(out)} of {count} messages in {timeout_s} s"
-        for messages in consumer.poll(200).values():
+        for messages in consumer.poll(POLL_MS).values():
             out += messages
     return out
 
@@ -114,7 +119,7 @@ def test_group_of_two_shares_partitions_and_restarts_from_the_commit(
 
     def balanced():
         for consumer in (first, second):
-            seen.extend(m for part in consumer.poll(50).values() for m in part)
+            seen.extend(m for part in consumer.poll(POLL_MS).values() for m in part)
         return len(first.assignment()) == len(second.assignment()) == 2
 
     until(balanced, what="two partitions each")
