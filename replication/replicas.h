@@ -46,8 +46,8 @@ struct replicas_options {
  * ERR_KAFKA_STORAGE_ERROR only when no log dir is usable. */
 enum error_code replicas_open(const struct replicas_options *options, const struct fs *fs,
                               struct replicas **replicas) MUST_CHECK;
-/* The broker epoch under which this data was last closed cleanly, as all folders' markers say (KIP-966);
- * -1: it was not, or some of it. */
+/* The broker epoch under which this data was last closed cleanly, as all folders' markers say
+ * (KIP-966); -1: it was not, or some of it. */
 int64_t replicas_clean_epoch(const struct replicas *rs);
 /* The epoch that the markers of the next clean close shall name. Any thread. */
 void replicas_set_broker_epoch(struct replicas *rs, int64_t broker_epoch);

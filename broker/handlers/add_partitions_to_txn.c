@@ -21,13 +21,11 @@ struct adding_all {
     int open; /* transactions that were submitted */
 };
 
-typedef struct add_partitions_to_txn_response_topic_result topic_result;
-
 static void results_make(struct request *req, struct adding *a)
 {
     a->results = add_partitions_to_txn_response_topic_result_array(&req->arena, a->in.topics_count);
     for (int i = 0; i < a->in.topics_count; i++) {
-        topic_result *o = &a->results[i];
+        struct add_partitions_to_txn_response_topic_result *o = &a->results[i];
         int count = a->in.topics[i].partitions_count;
         o->name = a->in.topics[i].name;
         o->results_by_partition =
