@@ -1,4 +1,6 @@
 /* CreateTopics: each topic its own command, all of them answered together. */
+#include <stdlib.h>
+
 #include "broker/barrier.h"
 #include "broker/node.h"
 #include "broker/request.h"
@@ -32,6 +34,27 @@ static void configs_fill(struct request *req, const struct image *img, const str
         o->configs[i].value = arena_copy(&req->arena, layers[0].value);
         o->configs[i].config_source = (int8_t)layers[0].source;
     }
+}
+
+static int compare_configs(const void *a, const void *b)
+{
+    return slice_compare(((const struct image_config *)a)->name,
+                         ((const struct image_config *)b)->name);
+}
+
+/* Of a topic that is only tried. */
+static void configs_fill_tried(struct request *req, const struct create_topic *c,
+                               struct create_topics_response_topic *o)
+{
+    size_t size = sizeof(*c->configs) * (size_t)c->configs_count;
+    struct image_topic tried = {.name = c->name,
+                                .configs = arena_need(&req->arena, size),
+                                .configs_count = c->configs_count};
+    if (size > 0) {
+        memcpy(tried.configs, c->configs, size);
+        qsort(tried.configs, (size_t)c->configs_count, sizeof(*c->configs), compare_configs);
+    }
+    configs_fill(req, req->image, &tried, o);
 }
 
 static void finish(struct request *req)
@@ -123,6 +146,8 @@ static bool settle_early(struct request *req, const struct create_topics_request
     o->error_code = (int16_t)metadata_check_create_topic(req->image, c, reason);
     if (o->error_code != ERR_NONE)
         o->error_message = arena_text(&req->arena, reason);
+    else
+        configs_fill_tried(req, c, o);
     o->num_partitions = c->partitions;
     o->replication_factor = c->replication_factor;
     return true;

@@ -35,11 +35,33 @@ static void deleted(struct request *req, void *arg, enum error_code err, struct 
         all_done(req, one->all);
 }
 
+/* By the same name or the same id; in both ways is found when it is gone. */
+static bool named_twice(const struct request *req, int index)
+{
+    const struct delete_topics_request *in = req->in;
+    if (req->header.api_version < 6) {
+        for (int i = 0; i < in->topic_names_count; i++)
+            if (i != index && slice_equal(in->topic_names[i], in->topic_names[index]))
+                return true;
+        return false;
+    }
+    const struct delete_topics_request_topic *t = &in->topics[index];
+    for (int i = 0; i < in->topics_count; i++) {
+        const struct delete_topics_request_topic *o = &in->topics[i];
+        bool same_name =
+            !slice_is_null(t->name) && !slice_is_null(o->name) && slice_equal(t->name, o->name);
+        if (i != index &&
+            (same_name || (!uuid_is_zero(t->topic_id) && uuid_equal(t->topic_id, o->topic_id))))
+            return true;
+    }
+    return false;
+}
+
 static enum error_code find(struct request *req, struct slice name, struct uuid id,
                             const struct image_topic **topic)
 {
     *topic = NULL;
-    if (!slice_is_null(name) && !uuid_is_zero(id))
+    if (slice_is_null(name) == uuid_is_zero(id))
         return ERR_INVALID_REQUEST;
     if (req->image == NULL)
         return ERR_NOT_CONTROLLER;
@@ -84,9 +106,17 @@ HANDLER(delete_topics)
     all->open = 1;
     out->responses = delete_topics_response_response_array(&req->arena, count);
     out->responses_count = count;
-    for (int i = 0; i < count; i++)
-        delete_one(req, all, by_struct ? in->topics[i].name : in->topic_names[i],
-                   by_struct ? in->topics[i].topic_id : UUID_ZERO, &out->responses[i]);
+    for (int i = 0; i < count; i++) {
+        struct slice name = by_struct ? in->topics[i].name : in->topic_names[i];
+        struct uuid id = by_struct ? in->topics[i].topic_id : UUID_ZERO;
+        if (named_twice(req, i)) {
+            out->responses[i].name = name;
+            out->responses[i].topic_id = id;
+            out->responses[i].error_code = ERR_INVALID_REQUEST;
+            continue;
+        }
+        delete_one(req, all, name, id, &out->responses[i]);
+    }
     if (--all->open == 0)
         all_done(req, all);
 }

@@ -1,17 +1,22 @@
 /* DescribeCluster: brokers and controller. */
 #include "broker/node.h"
+#include "broker/operations.h"
 #include "broker/request.h"
 
-#define ENDPOINTS_OF_BROKERS 1
+#define ENDPOINTS_OF_BROKERS     1
+#define ENDPOINTS_OF_CONTROLLERS 2
 
 HANDLER(describe_cluster)
 {
     thread_assert(&NET);
-    out->endpoint_type = in->endpoint_type;
-    out->cluster_authorized_operations = INT32_MIN;
+    out->endpoint_type = ENDPOINTS_OF_BROKERS;
+    out->cluster_authorized_operations =
+        in->include_cluster_authorized_operations ? OPERATIONS_OF_CLUSTER : OPERATIONS_NOT_ASKED;
     out->controller_id = -1;
     if (in->endpoint_type != ENDPOINTS_OF_BROKERS) {
-        out->error_code = ERR_MISMATCHED_ENDPOINT_TYPE;
+        out->error_code = in->endpoint_type == ENDPOINTS_OF_CONTROLLERS
+                              ? ERR_MISMATCHED_ENDPOINT_TYPE
+                              : ERR_UNSUPPORTED_ENDPOINT_TYPE;
         out->error_message = SLICE("this listener answers for brokers: endpoint type 1");
         request_reply(req);
         return;

@@ -75,8 +75,6 @@ static enum error_code check(const struct request *req, const struct init_produc
     enum error_code err = txns_check(req, in->transactional_id);
     if (err != ERR_NONE)
         return err;
-    if ((in->producer_id < 0) != (in->producer_epoch < 0))
-        return ERR_INVALID_REQUEST;
     if (in->transaction_timeout_ms <= 0 ||
         in->transaction_timeout_ms > config_number(&req->node->config, CONFIG_TXN_TIMEOUT_MAX_MS))
         return ERR_INVALID_TRANSACTION_TIMEOUT;
@@ -88,6 +86,11 @@ HANDLER(init_producer_id)
     thread_assert(&NET);
     out->producer_id = -1;
     out->producer_epoch = -1;
+    if ((in->producer_id < 0) != (in->producer_epoch < 0)) {
+        out->error_code = ERR_INVALID_REQUEST;
+        request_reply(req);
+        return;
+    }
     if (slice_is_null(in->transactional_id)) {
         /* An idempotent producer that asks for a new epoch gets a new id instead: as good
          * (KIP-360). */
