@@ -49,7 +49,9 @@ static void flush_finish(struct replica_entry *e, struct log_flush *flush, int s
         e->owner->options.callbacks.follower_flushed(e->owner->options.callbacks.arg,
                                                      e->base.topic_id, e->base.index);
     replica_effects(e, &fx);
-    if (e->dirty)
+    /* One flush takes a few segments; more may have been rolled meanwhile. */
+    const struct log *log = partition_log(p);
+    if (e->dirty || log_flushed_end_offset(log) < log_end_offset(log))
         flush_queue(e);
 }
 
