@@ -340,6 +340,16 @@ void request_hold(struct request *req)
     req->outstanding++;
 }
 
+bool request_unhold(struct request *req)
+{
+    req->outstanding--;
+    if (!req->abandoned)
+        return true;
+    if (req->outstanding == 0)
+        request_free(req);
+    return false;
+}
+
 void request_resume(struct request *req, void (*fn)(struct request *req, void *arg), void *arg)
 {
     struct request_call *call = mem_zalloc(sizeof(*call));

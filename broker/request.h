@@ -112,6 +112,8 @@ void request_submit(struct request *req, struct slice command, int64_t timeout_m
 /* Keep the request alive for a callback of another module; request_resume() takes it back on NET
  * from any thread. */
 void request_hold(struct request *req) ON(NET);
+/* Take a hold back without a callback. false: the client left meanwhile, the request is gone. */
+bool request_unhold(struct request *req) ON(NET) MUST_CHECK;
 void request_resume(struct request *req, void (*fn)(struct request *req, void *arg), void *arg);
 
 /* Leader lookups shared by produce, fetch, list offsets …:

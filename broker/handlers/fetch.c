@@ -375,8 +375,9 @@ HANDLER(fetch)
     thread_assert(&NET);
     struct fetch_state *st = req->state;
     if (st == NULL) {
+        request_hold(req); /* answering the former may find the connection broken */
         interrupt_former(req);
-        if (req->abandoned)
+        if (!request_unhold(req))
             return;
         out->error_code = (int16_t)begin(req, in);
         if (out->error_code != ERR_NONE) {
