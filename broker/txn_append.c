@@ -224,10 +224,11 @@ static void partitions_fill(struct txn_appends *ts, struct add_to_txn *c)
 void txn_appends_submit(struct txn_appends *ts)
 {
     struct request *req = ts->req;
-    if (ts->firsts.count == 0 && ts->open == 0)
-        ts->done(req);
-    if (ts->firsts.count == 0)
+    if (ts->firsts.count == 0) {
+        if (ts->open == 0)
+            ts->done(req); /* may free the request, and `ts` with it */
         return;
+    }
     const struct batch_header *first = &ts->firsts.items[0]->header;
     struct add_to_txn c = {
         .producer = {ts->transactional_id, first->producer_id, first->producer_epoch},
