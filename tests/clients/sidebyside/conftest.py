@@ -6,6 +6,10 @@ import pytest
 from side import Side
 
 
+def pytest_addoption(parser):
+    parser.addoption("--every-version", action="store_true")
+
+
 @pytest.fixture(scope="session")
 def sides(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sides")

@@ -11,7 +11,7 @@ from raw.wire import Closed, Connection
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 SETTINGS = {"default.replication.factor": "3", "num.partitions": "1", "min.insync.replicas": "1",
             "auto.create.topics.enable": "false", "group.initial.rebalance.delay.ms": "0"}
-SETTLE_S = 0.3  # Apache Kafka answers before every broker knows
+SETTLE_S, SETTLE_S_MAX = 0.2, 10  # Apache Kafka answers before every broker knows
 
 
 def succeeded(answer):
@@ -64,8 +64,22 @@ class Side:
         """A call, and a pause until every broker knows what it changed."""
         answer = self.call(node, name, version, **values)
         if self.is_kafka and succeeded(answer) and not values.get("validate_only"):
-            time.sleep(SETTLE_S)
+            self._settle()
         return answer
+
+    def _settle(self):
+        """Until every node has the metadata log as far as it is now, and a moment to apply it."""
+        deadline = time.monotonic() + SETTLE_S_MAX
+        goal = None
+        while time.monotonic() < deadline:
+            answer = self.call(1, "DescribeQuorum", 1, topics=[
+                {"topic_name": "__cluster_metadata", "partitions": [{"partition_index": 0}]}])
+            quorum = answer["topics"][0]["partitions"][0]
+            goal = goal or quorum["high_watermark"]
+            if all(v["log_end_offset"] >= goal for v in quorum["current_voters"]):
+                break
+            time.sleep(0.02)
+        time.sleep(SETTLE_S)
 
     def topic(self, partitions=1, replicas=((1, 2, 3), (2, 3, 1), (3, 1, 2)), configs=()):
         """A new topic whose partition p is led by the first of replicas[p]."""

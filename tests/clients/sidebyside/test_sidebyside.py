@@ -2,25 +2,32 @@
 import inspect
 import itertools
 
-import pytest
-
 import cases_admin
+import cases_topics
 from compare import differences, normal
 from intended import intended
 from messages import APIS
 
-CASES = [case for module in (cases_admin,)
-         for _, case in inspect.getmembers(module, inspect.isfunction) if hasattr(case, "api")]
+CASES = [case for module in (cases_admin, cases_topics)
+         for _, case in inspect.getmembers(module, inspect.isfunction)
+         if hasattr(case, "api") and case.__module__ == module.__name__]
 ENDED = "no answer"
 
 
-def all_versions(case):
-    first, last = APIS[case.api].versions
-    return range(first, last + 1)
+def versions(case, every):
+    """All of them, or the oldest, the newest, and those on both sides of the other encoding."""
+    api = APIS[case.api]
+    first, last = api.versions
+    few = {first, last, api.flexible_from - 1, api.flexible_from}
+    return [v for v in range(first, last + 1) if every or v in few]
 
 
-@pytest.mark.parametrize("case,version", [(c, v) for c in CASES for v in all_versions(c)],
+def pytest_generate_tests(metafunc):
+    every = metafunc.config.getoption("--every-version")
+    metafunc.parametrize("case,version", [(c, v) for c in CASES for v in versions(c, every)],
                          ids=lambda value: getattr(value, "__name__", value))
+
+
 def test_same_as_kafka(ours, theirs, case, version):
     found = []
     pairs = itertools.zip_longest(case(ours, version), case(theirs, version), fillvalue=ENDED)
