@@ -1,5 +1,4 @@
 """What transactions promise, with clients and with single requests."""
-import re
 import time
 
 import pytest
@@ -8,7 +7,6 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 import txn
 from millrace_cluster import until
 from raw import api, groups, records
-from tools import Tools
 
 
 def committed(cluster, group, topic):
@@ -167,24 +165,6 @@ def test_f88_offsets_of_a_member_that_left_are_refused(cluster, topic, name):
         made.send_offsets_to_transaction([TopicPartition(topic, 0, 2)], who, 30)
     made.abort_transaction(30)
     assert committed(cluster, group, topic) == 1
-
-
-def test_kafkas_transaction_tool_lists_describes_and_aborts(cluster, topic, name):
-    with Tools(cluster.bootstrap()) as tools, txn.Raw(cluster, name) as one:
-        assert one.add(topic) == txn.NONE
-        assert one.produce(topic, b"hanging").error == txn.NONE
-        listed = tools.run("kafka-transactions", "list")
-        assert listed.status == 0 and re.search(rf"{name}\s+\d+\s+{one.id}\s+Ongoing", listed.text)
-        told = tools.run("kafka-transactions", "describe", "--transactional-id", name)
-        assert told.status == 0 and f"{topic}-0" in told.text, told
-        writers = tools.run("kafka-transactions", "describe-producers", "--topic", topic,
-                            "--partition", "0")
-        assert writers.status == 0 and re.search(rf"^{one.id}\s", writers.text, re.M), writers
-        done = tools.run("kafka-transactions", "abort", "--topic", topic, "--partition", "0",
-                         "--start-offset", "0")
-        assert done.status == 0, done
-        assert txn.is_settled(cluster, topic)
-        assert txn.read_all(cluster, topic)[0] == []
 
 
 def test_commit_is_visible_when_it_is_answered(cluster, topic, name):
