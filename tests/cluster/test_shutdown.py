@@ -33,22 +33,6 @@ def test_c11_stop_hands_over_so_that_no_client_waits(shared):
     check_history(load.acks, read_all(shared.bootstrap(), topic, PARTITIONS))
 
 
-def test_c11_stop_loses_nothing_that_the_leader_alone_acknowledged(shared):
-    """acks=1: what it has goes to the others before another one leads."""
-    topic = shared.create_topic("by-the-leader", 3)
-    with Load(shared.bootstrap(), topic, 3, enable_idempotence=False, acks="1",
-              max_in_flight=1) as load:
-        load.await_acks()
-        for node in shared.ids():
-            shared.stop(node)
-            load.await_acks(time.monotonic())
-            shared.start(node)
-            shared.await_isr(topic, 3)
-    there = {(r.key, r.number) for r in read_all(shared.bootstrap(), topic, 3)}
-    lost = [a for a in load.acks if (a.key, a.number) not in there]
-    assert not lost, f"{len(lost)} of {len(load.acks)} acknowledged records are gone: {lost[:3]}"
-
-
 def bounded_stop(cluster, node):
     cluster.wanted_down.add(node)
     begin = time.monotonic()
