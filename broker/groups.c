@@ -422,6 +422,8 @@ static void load_slots(struct groups *gs, const bool *fresh)
 static void follow(void *arg)
 {
     struct groups *gs = arg;
+    if (atomic_load(&gs->stopped))
+        return; /* the quorum may be gone, too */
     atomic_store(&gs->follow_asked, false);
     struct image *img = quorum_image(gs->node->quorum);
     if (img == NULL)

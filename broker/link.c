@@ -231,7 +231,12 @@ static void forward_run(void *arg)
     in.commands_count = 1;
     struct submit_commands_request_command whole = {.bytes = buffer_slice(&f->batch)};
     in.commands = &whole;
-    if (l->stopped || !point_to_leader(l)) {
+    if (l->stopped) { /* the quorum stops as well, and may be gone */
+        buffer_deinit(&f->batch);
+        free(f);
+        return;
+    }
+    if (!point_to_leader(l)) {
         struct command_results none = {0};
         quorum_forwarded(l->node->quorum, f->sequence, ERR_NOT_CONTROLLER, -1, &none);
         buffer_deinit(&f->batch);

@@ -346,8 +346,8 @@ void node_stop(struct node *n)
     barrier_stop(n);
     fetchers_stop(n);
     controller_host_stop(n);
+    link_stop(n->link); /* its timer asks the quorum */
     quorum_stop(n->quorum);
-    link_stop(n->link);
     wiring_stop(n);
     replicas_close(n->replicas);
     net_stop(&n->net);
