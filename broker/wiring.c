@@ -206,6 +206,7 @@ static void image_apply(struct wiring *w, struct image *img)
     image_unref(before);
     if (!w->strays_removed) {
         w->strays_removed = true;
+        replicas_note_cluster(w->node->replicas, img->cluster_id);
         replicas_remove_strays(w->node->replicas, stray_keep, w);
     }
     fetchers_update(w->node, img);

@@ -189,8 +189,11 @@ static void dir_list(struct loading_dir *dir)
 {
     struct replicas *rs = dir->loading->rs;
     struct log_dir *log_dir = &rs->dirs[dir->index];
-    checkpoints_read(rs, log_dir);
-    int rc = rs->fs->list(rs->fs->arg, log_dir->path, folder_found, dir);
+    int rc = meta_properties_load(rs, log_dir);
+    if (rc == 0) {
+        checkpoints_read(rs, log_dir);
+        rc = rs->fs->list(rs->fs->arg, log_dir->path, folder_found, dir);
+    }
     if (rc < 0) {
         LOG_ERROR("cannot read a log folder", "dir=%s error=\"%s\"", log_dir->path, strerror(-rc));
         log_dir->failed = true;

@@ -121,6 +121,19 @@ static void check_log(struct replica_entry *e, enum error_code err, const char *
 
 static void background_run(void *arg);
 
+static void replicas_free(struct replicas *rs)
+{
+    MAP_FOR_EACH (entry, &rs->table)
+        replica_unref(&((struct replica_entry *)entry->value)->base);
+    map_deinit(&rs->table);
+    for (int i = 0; i < rs->dirs_count; i++)
+        free(rs->dirs[i].path);
+    free(rs->dirs);
+    file_cache_unref(rs->file_table.files);
+    mutex_deinit(&rs->lock);
+    free(rs);
+}
+
 enum error_code replicas_open(const struct replicas_options *options, const struct fs *fs,
                               struct replicas **replicas)
 {
@@ -135,8 +148,10 @@ enum error_code replicas_open(const struct replicas_options *options, const stru
     for (int i = 0; i < rs->dirs_count; i++)
         rs->dirs[i].path = mem_strdup(options->log_dirs[i]);
     enum error_code err = replicas_load(rs);
-    if (err != ERR_NONE)
+    if (err != ERR_NONE) {
+        replicas_free(rs);
         return err;
+    }
     /* One that closes before it registered leaves the data as it found it. */
     atomic_init(&rs->broker_epoch, replicas_clean_epoch(rs));
     CHECK(flush_start(rs) == 0);
@@ -510,13 +525,5 @@ void replicas_close(struct replicas *rs)
     checkpoints_write(rs);
     if (all_flushed)
         clean_markers_write(rs);
-    MAP_FOR_EACH (entry, &rs->table)
-        replica_unref(&((struct replica_entry *)entry->value)->base);
-    map_deinit(&rs->table);
-    for (int i = 0; i < rs->dirs_count; i++)
-        free(rs->dirs[i].path);
-    free(rs->dirs);
-    file_cache_unref(rs->file_table.files);
-    mutex_deinit(&rs->lock);
-    free(rs);
+    replicas_free(rs);
 }

@@ -54,6 +54,9 @@ void replicas_set_broker_epoch(struct replicas *rs, int64_t broker_epoch);
 /* Flush everything, write checkpoints and the clean-shutdown marker, stop the threads. */
 void replicas_close(struct replicas *replicas);
 
+/* The node has found its cluster: note it in every log folder; one of another cluster is told. */
+void replicas_note_cluster(struct replicas *rs, struct slice cluster_id);
+
 /* Create when missing, then become leader or follower as told. */
 enum error_code replicas_apply(struct replicas *rs, struct slice topic, struct uuid topic_id,
                                int32_t index, const struct partition_state *state,

@@ -85,6 +85,9 @@ struct replica_entry *replica_entry_new(struct replicas *rs, int log_dir, struct
 /* Its folder: <log dir>/<topic>-<index>. */
 void replica_folder(const struct replica_entry *e, char path[FS_PATH_MAX]);
 
+/* meta_properties.c: write the file where it is missing. -EINVAL: another node's folder; -errno. */
+int meta_properties_load(struct replicas *rs, const struct log_dir *dir) MUST_CHECK;
+
 /* loading.c: all log folders, before any other thread runs. ERR_KAFKA_STORAGE_ERROR when none of
  * them is usable. */
 enum error_code replicas_load(struct replicas *rs) MUST_CHECK;

@@ -96,7 +96,7 @@ def ours_read_by_kafka(work):
     for line in (f"recovery-point-offset-checkpoint {{ours-0={end}}}",
                  f"replication-offset-checkpoint {{ours-0={end}}}",
                  "log-start-offset-checkpoint {ours-0=3}", "cleaner-offset-checkpoint {}",
-                 "clean true"):
+                 "clean true", "meta 1 none true"):
         assert line in facts.splitlines(), facts
     check_dumps(dumps)
 

@@ -8,14 +8,15 @@ from millrace_cluster import ScriptFailed
 
 PARTITIONS = 4
 ROUNDS = int(os.environ.get("MILLRACE_POWER_ROUNDS", "3"))
-LOSSY_ROUNDS = 6
+LOSSY_ROUNDS = 10
 
 
-def power_cycle(cluster, disks):
+def power_cycle(cluster, disks, in_the_dark=lambda: None):
     """All at once, with everything that was not synced lost; then up again."""
     cluster.wanted_down.update(disks)
     for disk in disks.values():
         disk.cut_power()
+    in_the_dark()
     for node in disks:
         try:
             cluster.kill(node)
@@ -52,8 +53,7 @@ def test_the_same_cut_shows_what_write_caching_can_lose(powered):
                   delivery_timeout_ms=15000) as load:
             load.await_acks(time.monotonic(), 60)
             time.sleep(random.uniform(0.2, 0.6))
-            load.stopping.set()
-            power_cycle(cluster, disks)
+            power_cycle(cluster, disks, load.stopping.set)
         for partition in range(PARTITIONS):
             cluster.await_leader(topic, partition)
         seen = {(r.key, r.number) for r in read_all(cluster.bootstrap(), topic, PARTITIONS)}

@@ -127,12 +127,39 @@ static void many_partitions_are_loaded_side_by_side(void **state)
     }
 }
 
+static void a_folder_of_another_node_is_left_alone(void **state)
+{
+    (void)state;
+    struct replicas *rs = replicas_start();
+    replicas_note_cluster(rs, SLICE("some-cluster"));
+    replicas_close(rs);
+    char *text, *id;
+    assert_int_equal(fs_read_text(&fs_real, in_folder("meta.properties"), &text, 4096), 0);
+    assert_non_null(strstr(text, "cluster.id=some-cluster\nnode.id=1\ndirectory.id="));
+    id = mem_strdup(strstr(text, "directory.id="));
+    free(text);
+    rs = replicas_start();
+    replicas_close(rs);
+    assert_int_equal(fs_read_text(&fs_real, in_folder("meta.properties"), &text, 4096), 0);
+    assert_non_null(strstr(text, id)); /* the same for good */
+    free(text);
+    free(id);
+
+    write_file("meta.properties", "version=1\nnode.id=2\n");
+    const char *dirs[] = {test_folder};
+    struct replicas_options options = {
+        .node_id = ME, .log_dirs = dirs, .log_dirs_count = 1, .flush_threads = 1};
+    assert_int_equal(replicas_open(&options, &gate.fs, &rs), ERR_KAFKA_STORAGE_ERROR);
+    assert_true(exists(".kafka_cleanshutdown"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         REPLICAS_TEST(a_damaged_log_is_kept_and_never_served),
         REPLICAS_TEST(a_damaged_follower_outside_the_isr_begins_anew),
         REPLICAS_TEST(what_was_being_deleted_goes_and_strangers_stay),
+        REPLICAS_TEST(a_folder_of_another_node_is_left_alone),
         REPLICAS_TEST(many_partitions_are_loaded_side_by_side),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
