@@ -347,8 +347,8 @@ void node_stop(struct node *n)
     fetchers_stop(n);
     controller_host_stop(n);
     link_stop(n->link); /* its timer asks the quorum */
+    wiring_stop(n);     /* it submits to the quorum */
     quorum_stop(n->quorum);
-    wiring_stop(n);
     replicas_close(n->replicas);
     net_stop(&n->net);
     groups_free(n->groups);

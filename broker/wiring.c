@@ -310,18 +310,24 @@ static void nudge(struct wiring *w)
 {
     struct nudge *n = mem_zalloc(sizeof(*n));
     n->message.run = nudge_run;
-    inbox_post(&w->inbox, &n->message);
+    if (!inbox_post(&w->inbox, &n->message))
+        free(n);
 }
 
 void wiring_published(struct wiring *w, struct image *img)
 {
-    departures_note(w->departures, img, clock_monotonic_ms());
+    struct image *skipped = NULL;
     mutex_lock(&w->lock);
-    struct image *skipped = w->newest;
-    w->newest = image_ref(img);
+    bool stopping = atomic_load(&w->stopping);
+    if (!stopping) {
+        departures_note(w->departures, img, clock_monotonic_ms());
+        skipped = w->newest;
+        w->newest = image_ref(img);
+    }
     mutex_unlock(&w->lock);
     image_unref(skipped);
-    nudge(w);
+    if (!stopping)
+        nudge(w);
 }
 
 bool wiring_left_lately(struct wiring *w, int32_t node_id)
@@ -333,7 +339,8 @@ void wiring_propose_isr(struct wiring *w, const struct isr_proposal *isr)
 {
     struct proposal *p = mem_zalloc(sizeof(*p));
     *p = (struct proposal){.message.run = proposal_run, .wiring = w, .isr = *isr};
-    inbox_post(&w->inbox, &p->message);
+    if (!inbox_post(&w->inbox, &p->message))
+        free(p);
 }
 
 void wiring_replica_failed(struct wiring *w, struct uuid topic_id, int32_t partition)
@@ -368,9 +375,11 @@ void wiring_stop(struct node *node)
     pthread_join(w->thread, NULL);
     inbox_close(&w->inbox);
     index_reached(w, INT64_MAX); /* nobody waits for a node that stops */
+    mutex_lock(&w->lock);        /* the quorum may publish still */
     image_unref(w->newest);
     image_unref(w->applied);
     w->newest = w->applied = NULL;
     departures_free(w->departures);
     w->departures = NULL;
+    mutex_unlock(&w->lock);
 }
