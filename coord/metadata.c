@@ -91,28 +91,57 @@ static struct command_result apply_command(struct apply *a, struct slice bytes)
     return result;
 }
 
-static struct stream *stream_find(struct metadata *m, int32_t node_id)
+static struct stream *stream_find(struct metadata *m, int32_t node_id, struct uuid incarnation)
 {
     FOR_EACH (stream, m->streams.items, m->streams.count) {
-        if (stream->node_id == node_id)
+        if (stream->node_id == node_id && uuid_equal(stream->incarnation, incarnation))
             return stream;
     }
     return NULL;
 }
 
-static struct stream *stream_get(struct metadata *m, int32_t node_id)
+static struct stream *stream_get(struct metadata *m, int32_t node_id, struct uuid incarnation)
 {
-    struct stream *found = stream_find(m, node_id);
+    struct stream *found = stream_find(m, node_id, incarnation);
     if (found != NULL)
         return found;
     size_t at = 0;
-    while (at < m->streams.count && m->streams.items[at].node_id < node_id)
-        at++;
+    for (; at < m->streams.count; at++) {
+        const struct stream *s = &m->streams.items[at];
+        if (s->node_id > node_id ||
+            (s->node_id == node_id && memcmp(s->incarnation.bytes, incarnation.bytes, 16) > 0))
+            break;
+    }
     vec_push(&m->streams, (struct stream){0});
     memmove(m->streams.items + at + 1, m->streams.items + at,
             (m->streams.count - 1 - at) * sizeof(*m->streams.items));
-    m->streams.items[at] = (struct stream){.node_id = node_id, .sequence = -1};
+    m->streams.items[at] =
+        (struct stream){.node_id = node_id, .incarnation = incarnation, .sequence = -1};
     return &m->streams.items[at];
+}
+
+/* The least used stream of a node that has too many. */
+static void stream_forget(struct apply *a, int32_t node_id)
+{
+    struct metadata *m = a->m;
+    size_t count = 0, oldest = SIZE_MAX;
+    for (size_t i = 0; i < m->streams.count; i++) {
+        const struct stream *s = &m->streams.items[i];
+        if (s->node_id != node_id)
+            continue;
+        count++;
+        if (oldest == SIZE_MAX || s->used_index < m->streams.items[oldest].used_index)
+            oldest = i;
+    }
+    if (count <= STREAMS_PER_NODE)
+        return;
+    struct stream *s = &m->streams.items[oldest];
+    apply_changed(a, (struct change){.kind = CHANGE_STREAM,
+                                     .node_id = node_id,
+                                     .incarnation = s->incarnation,
+                                     .value = SLICE_NULL});
+    slice_free(s->results);
+    vec_remove(&m->streams, oldest);
 }
 
 static void results_push(struct command_results *results, enum error_code err, int32_t count)
@@ -135,24 +164,20 @@ static void replay_results(const struct stream *stream, struct apply *a, int32_t
     vec_deinit(&stored.list);
 }
 
-/* The stored form of a stream, opaque to the database: the incarnation before, then the results. */
 static struct slice stream_blob(const struct stream *stream, struct arena *arena)
 {
-    uint8_t *bytes = arena_need(arena, 16 + stream->results.size);
-    memcpy(bytes, stream->previous.bytes, 16);
-    memcpy(bytes + 16, stream->results.data, stream->results.size);
-    return slice_of(bytes, 16 + stream->results.size);
+    uint8_t *bytes = arena_need(arena, STREAM_PREFIX + stream->results.size);
+    wire_store(bytes, (uint64_t)stream->used_index, STREAM_PREFIX);
+    memcpy(bytes + STREAM_PREFIX, stream->results.data, stream->results.size);
+    return slice_of(bytes, STREAM_PREFIX + stream->results.size);
 }
 
 static void stream_store(struct apply *a, const struct command_batch *batch,
                          const struct command_result *results)
 {
-    struct stream *stream = stream_get(a->m, batch->node_id);
-    if (!uuid_equal(stream->incarnation, batch->incarnation)) {
-        stream->previous = stream->incarnation;
-        stream->incarnation = batch->incarnation;
-    }
+    struct stream *stream = stream_get(a->m, batch->node_id, batch->incarnation);
     stream->sequence = batch->sequence;
+    stream->used_index = a->index;
     struct buffer encoded = {0};
     command_results_encode(&encoded, results, batch->commands_count);
     slice_free(stream->results);
@@ -162,24 +187,19 @@ static void stream_store(struct apply *a, const struct command_batch *batch,
                                      .incarnation = stream->incarnation,
                                      .number = stream->sequence,
                                      .value = stream_blob(stream, a->arena)});
+    stream_forget(a, batch->node_id);
 }
 
 static void apply_batch(struct apply *a, struct slice bytes, struct command_results *results)
 {
     struct command_batch batch;
     CHECK(command_batch_decode(bytes, a->arena, &batch) == 0);
-    const struct stream *stream = stream_find(a->m, batch.node_id);
-    if (stream != NULL && uuid_equal(stream->incarnation, batch.incarnation)) {
-        if (batch.sequence == stream->sequence) {
-            replay_results(stream, a, batch.commands_count, results);
-            return;
-        }
-        if (batch.sequence < stream->sequence) {
-            results_push(results, ERR_INVALID_REQUEST, batch.commands_count);
-            return;
-        }
-    } else if (stream != NULL && !uuid_is_zero(stream->previous) &&
-               uuid_equal(stream->previous, batch.incarnation)) {
+    const struct stream *stream = stream_find(a->m, batch.node_id, batch.incarnation);
+    if (stream != NULL && batch.sequence == stream->sequence) {
+        replay_results(stream, a, batch.commands_count, results);
+        return;
+    }
+    if (stream != NULL && batch.sequence < stream->sequence) {
         results_push(results, ERR_INVALID_REQUEST, batch.commands_count);
         return;
     }
@@ -253,13 +273,13 @@ void metadata_load_resource(struct metadata *m, int8_t kind, struct slice name,
 void metadata_load_stream(struct metadata *m, int32_t node_id, struct uuid incarnation,
                           int64_t sequence, struct slice results)
 {
-    CHECK(results.size >= 16);
-    struct stream *stream = stream_get(m, node_id);
-    stream->incarnation = incarnation;
+    CHECK(results.size >= STREAM_PREFIX);
+    struct stream *stream = stream_get(m, node_id, incarnation);
     stream->sequence = sequence;
-    memcpy(stream->previous.bytes, results.data, 16);
+    stream->used_index = (int64_t)wire_load(results.data, STREAM_PREFIX);
     slice_free(stream->results);
-    stream->results = slice_dup(slice_of(results.data + 16, results.size - 16));
+    stream->results =
+        slice_dup(slice_of(results.data + STREAM_PREFIX, results.size - STREAM_PREFIX));
 }
 
 void metadata_load_done(struct metadata *m)

@@ -53,6 +53,9 @@ struct change {
     int64_t expire_time_ms; /* -1: by offsets.retention.minutes */
 };
 
+/* The value of CHANGE_STREAM: so many opaque bytes, then the encoded results. Null: forgotten. */
+#define STREAM_PREFIX 8
+
 struct changes {
     VEC(struct change) list;
 };

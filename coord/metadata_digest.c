@@ -86,7 +86,7 @@ uint64_t metadata_digest(const struct metadata *m)
     FOR_EACH (stream, m->streams.items, m->streams.count) {
         wire_put_i32(&w, stream->node_id);
         wire_put_uuid(&w, stream->incarnation);
-        wire_put_uuid(&w, stream->previous);
+        wire_put_i64(&w, stream->used_index);
         wire_put_i64(&w, stream->sequence);
         wire_put_bytes(&w, true, true, stream->results);
     }

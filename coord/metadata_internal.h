@@ -8,19 +8,22 @@
 
 #define REASON_SIZE 200
 
-/* A submitter's last batch. A batch of the incarnation before is refused: it is a late copy. */
+/* The last batch of one process. Several processes of a node are remembered, for a batch of one
+ * that is gone may come late, even as its first. */
 struct stream {
     int32_t node_id;
     struct uuid incarnation;
-    struct uuid previous; /* zero: none */
     int64_t sequence;
+    int64_t used_index;   /* of the last batch; the least used one is forgotten */
     struct slice results; /* encoded; owned */
 };
+
+#define STREAMS_PER_NODE 4
 
 struct metadata {
     struct image *img; /* the state; shared with readers once it was given out */
     int64_t next_producer_id;
-    VEC(struct stream) streams; /* by node id */
+    VEC(struct stream) streams; /* by node id, incarnation */
     struct map txns;            /* transactional id -> struct txn */
 };
 

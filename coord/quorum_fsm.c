@@ -27,9 +27,6 @@ static void publish(struct quorum *q)
     image_unref(img);
 }
 
-/* A stream's stored form has 16 bytes of the state machine's own in front of the results. */
-#define STREAM_PREFIX 16
-
 static void own_stream(struct quorum *q, const struct changes *changes)
 {
     FOR_EACH (c, changes->list.items, changes->list.count) {

@@ -43,6 +43,7 @@ static const char *const statements[STATE_STATEMENTS] = {
     [STATE_DELETE_TXN_OFFSETS] = "DELETE FROM txn_offsets WHERE producer_id=?",
     [STATE_PUT_SLOT] = "INSERT OR REPLACE INTO slots VALUES(?,?,?)",
     [STATE_PUT_STREAM] = "INSERT OR REPLACE INTO streams VALUES(?,?,?,?)",
+    [STATE_DELETE_STREAM] = "DELETE FROM streams WHERE node_id=? AND incarnation=?",
 };
 
 void state_fail(sqlite3 *db, const char *what)
@@ -363,9 +364,14 @@ static void put_slot(struct state *s, const struct image *img, int64_t slot)
 
 static void put_stream(struct state *s, const struct change *c)
 {
-    sqlite3_stmt *st = s->statements[STATE_PUT_STREAM];
+    bool forgotten = slice_is_null(c->value);
+    sqlite3_stmt *st = s->statements[forgotten ? STATE_DELETE_STREAM : STATE_PUT_STREAM];
     sqlite3_bind_int(st, 1, c->node_id);
     state_bind_blob(st, 2, MAP_KEY(c->incarnation));
+    if (forgotten) {
+        run(s, STATE_DELETE_STREAM);
+        return;
+    }
     sqlite3_bind_int64(st, 3, c->number);
     state_bind_blob(st, 4, c->value);
     run(s, STATE_PUT_STREAM);

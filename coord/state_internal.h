@@ -35,6 +35,7 @@ enum state_statement {
     STATE_DELETE_TXN_OFFSETS,
     STATE_PUT_SLOT,
     STATE_PUT_STREAM,
+    STATE_DELETE_STREAM,
     STATE_STATEMENTS
 };
 

@@ -40,5 +40,5 @@ const char state_schema[] =
     "CREATE INDEX txn_offsets_group ON txn_offsets(group_id);"
     "CREATE TABLE slots(slot INTEGER PRIMARY KEY, node_id INTEGER NOT NULL, epoch INTEGER NOT "
     "NULL);"
-    "CREATE TABLE streams(node_id INTEGER PRIMARY KEY, incarnation BLOB NOT NULL,"
-    " sequence INTEGER NOT NULL, results BLOB NOT NULL);";
+    "CREATE TABLE streams(node_id INTEGER, incarnation BLOB, sequence INTEGER NOT NULL,"
+    " results BLOB NOT NULL, PRIMARY KEY(node_id, incarnation)) WITHOUT ROWID;";

@@ -180,6 +180,9 @@ static bool is_in_sync(const struct partition *p, const struct follower *f)
 {
     if (f->end_offset < 0 || f->end_offset < p->high_watermark)
         return false;
+    /* It must not show deleted records if it leads next. */
+    if (f->log_start_offset < log_start_offset(p->log))
+        return false;
     return MUTANT(MUTANT_EXPAND_BELOW_EPOCH) || f->end_offset >= p->epoch_start_offset;
 }
 

@@ -58,7 +58,9 @@ void partition_configure(struct partition *p, const struct partition_config *con
 static enum error_code become_leader(struct partition *p, int64_t now_ms)
 {
     p->epoch_start_offset = log_end_offset(p->log);
-    enum error_code err = log_begin_epoch(p->log, p->state.leader_epoch);
+    enum error_code err = ERR_NONE;
+    if (!MUTANT(MUTANT_NO_EMPTY_EPOCHS))
+        err = log_begin_epoch(p->log, p->state.leader_epoch);
     isr_reset(p, now_ms);
     p->proposal_retry_ms = now_ms;
     LOG_INFO("became leader",

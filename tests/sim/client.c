@@ -115,6 +115,14 @@ static void producer_step(struct sim *s, int i)
     }
 }
 
+static bool is_lowest(const struct producer *p, const struct sending *w)
+{
+    for (int k = 0; k < WINDOW_MAX; k++)
+        if (p->window[k].busy && p->window[k].sequence < w->sequence)
+            return false;
+    return true;
+}
+
 static void produced_take(struct sim *s, const struct message *m)
 {
     struct producer *p = &s->producers[m->producer];
@@ -124,6 +132,11 @@ static void produced_take(struct sim *s, const struct message *m)
         struct sending *w = &p->window[k];
         if (!w->busy || w->id != m->id)
             continue;
+        if (m->err == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER && is_lowest(p, w)) {
+            /* A later one passed while nothing was known of us, as Kafka allows: begin anew. */
+            producer_reset(p);
+            return;
+        }
         if (m->err != ERR_NONE) {
             if (m->err == ERR_NOT_LEADER_OR_FOLLOWER)
                 s->believed_leader = any_node(s);

@@ -30,6 +30,7 @@ static void node_propose(struct sim *s, int n, const struct isr_proposal *isr)
                                 .isr_count = isr->isr_count};
     command_encode_alter_partition(&command, &c);
     node_submit(s, n, COMMAND_ALTER_PARTITION, &command)->proposal = *isr;
+    provoke(s, n, isr->isr[isr->isr_count - 1]);
 }
 
 static void flush_start(struct sim *s, int n)
@@ -99,6 +100,8 @@ void node_start(struct sim *s, int n)
     node->incarnation++;
     node->clean_epoch = node->clean_file;
     node->clean_file = -1; /* from now on a crash is a crash */
+    node->former_epoch = MAX(node->former_epoch, node->broker_epoch);
+    node->broker_epoch = -1;
     enum error_code err = log_open(LOG_FOLDER, &node->fs, &config.log, (struct uuid){{9}}, clean,
                                    node->recovery_file, s->now_ms, &log);
     if (err != ERR_NONE) {
@@ -332,11 +335,13 @@ static void roles_apply(struct sim *s, int n, const struct image *img)
     if (disk_stopped(node->disk))
         return;
     effects(s, n, &fx);
-    if (fx.role_changed)
+    if (fx.role_changed) {
         trace(s, "node %d %s in epoch %d (leader %d): end=%lld watermark=%lld", n,
               state.leader == n ? "leads" : "follows", state.leader_epoch, state.leader,
               (long long)log_end_offset(partition_log(node->partition)),
               (long long)partition_high_watermark(node->partition));
+        provoke(s, n, state.leader >= 0 ? state.leader : n);
+    }
     if (partition_role(node->partition) == PARTITION_LEADER)
         check_leads(s, n, partition_leader_epoch(node->partition));
     storage(s, n, err, "a role");
@@ -345,7 +350,8 @@ static void roles_apply(struct sim *s, int n, const struct image *img)
 static void image_take(struct sim *s, int n, struct message *m)
 {
     struct node *node = &s->nodes[n];
-    if (!node_registered(s, n, m->img) || m->img == node->wired ||
+    bool ours = node_registered(s, n, m->img) || MUTANT(MUTANT_OLD_IMAGE_GIVES_ROLES);
+    if (!ours || m->img == node->wired ||
         (node->wired != NULL && m->img->index < node->wired->index))
         return;
     image_unref(node->wired);
@@ -370,14 +376,14 @@ static void hello_send(struct sim *s, int n)
 {
     struct node *node = &s->nodes[n];
     struct message *m = message_new(MSG_HELLO, n, CONTROLLER);
-    bool trusted = MUTANT(MUTANT_TRUST_STALE_MARKER) && node->broker_epoch >= 0;
+    bool trusted = MUTANT(MUTANT_TRUST_STALE_MARKER) && node->former_epoch >= 0;
     node->hello_ms = s->now_ms;
     m->endpoint =
         (struct image_endpoint){SLICE("PLAINTEXT"), SLICE("host"), (int32_t)(9000 + n), 0};
     m->hello = (struct controller_hello){
         .broker = {.node_id = n,
                    .incarnation = incarnation_of(s, n),
-                   .clean_epoch = trusted ? node->broker_epoch : node->clean_epoch},
+                   .clean_epoch = trusted ? node->former_epoch : node->clean_epoch},
         .want_shutdown = node->stopping,
         .applied_index = node->applied_index,
         .connection = node_connection(s, n)};
@@ -470,8 +476,10 @@ static void fetch_take(struct sim *s, int n, struct message *m)
         fail(s, "node %d cannot append what it fetched", n);
     int64_t now = log_end_offset(partition_log(node->partition));
     s->seen.truncations += now < end;
-    if (now < end)
+    if (now < end) {
         trace(s, "node %d truncates from %lld to %lld", n, (long long)end, (long long)now);
+        provoke(s, n, m->from);
+    }
     effects(s, n, &fx);
     storage(s, n, err, "what was fetched");
 }
@@ -620,7 +628,8 @@ static void node_down_step(struct sim *s, int n)
     struct node *node = &s->nodes[n];
     if (s->now_ms < node->start_ms && !s->healing)
         return;
-    if (!s->healing && s->plan.every_ms[FAULT_CRASH_INSIDE] > 0 && rng_below(&s->faults, 5) == 0)
+    if (!s->healing && s->plan.every_ms[FAULT_CRASH_INSIDE] > 0 && may_crash(s, n) &&
+        rng_below(&s->faults, 5) == 0)
         disk_stop_after(node->disk, (int)rng_below(&s->faults, 12));
     node_start(s, n);
 }
@@ -641,6 +650,10 @@ void node_step(struct sim *s, int n)
         node->paused = false;
     if (node->paused)
         return;
+    if (log_is_failed(partition_log(node->partition)) && !disk_stopped(node->disk)) {
+        node_crash(s, n, false); /* an operation failed whose error nobody looks at */
+        return;
+    }
     if (node->stopping && s->now_ms >= node->stop_by_ms && !node->flushing) {
         node_stop(s, n);
         return;

@@ -58,6 +58,7 @@ void plan_draw(struct plan *p, uint64_t seed)
                        .session_ms = between(&r, 300, 1800),
                        .lag_ms = between(&r, 150, 900),
                        .flush_ms = percent(&r, 70) ? 4 : between(&r, 10, 120),
+                       .provoke_percent = percent(&r, 60) ? between(&r, 2, 15) : 0,
                        .loss_percent = percent(&r, 60) ? between(&r, 1, 8) : 0,
                        .late_percent = percent(&r, 70) ? between(&r, 1, 10) : 0,
                        .late_ms = between(&r, 100, 2000)};
@@ -71,10 +72,10 @@ void plan_draw(struct plan *p, uint64_t seed)
 void plan_print(const struct plan *p)
 {
     printf("plan: nodes=%d min_isr=%d window=%d write_caching=%d session_ms=%lld lag_ms=%lld "
-           "flush_ms=%lld loss=%d%% late=%d%% late_ms=%d",
+           "flush_ms=%lld provoke=%d%% loss=%d%% late=%d%% late_ms=%d",
            p->nodes, p->min_isr, p->window, p->write_caching, (long long)p->session_ms,
-           (long long)p->lag_ms, (long long)p->flush_ms, p->loss_percent, p->late_percent,
-           p->late_ms);
+           (long long)p->lag_ms, (long long)p->flush_ms, p->provoke_percent, p->loss_percent,
+           p->late_percent, p->late_ms);
     for (int i = 0; i < FAULT_KINDS; i++)
         if (p->every_ms[i] > 0)
             printf(" %s=%d", faults[i].name, p->every_ms[i]);

@@ -56,7 +56,7 @@ static bool may_lose(const struct sim *s, int n)
     return committed_partition(s) != NULL;
 }
 
-static bool may_crash(const struct sim *s, int n)
+bool may_crash(const struct sim *s, int n)
 {
     return (!s->plan.write_caching && s->plan.every_ms[FAULT_WIPE] == 0) || may_lose(s, n);
 }
@@ -196,6 +196,71 @@ static void operator_step(struct sim *s)
         quorum_replace_controller(s);
 }
 
+void provoke(struct sim *s, int n, int other)
+{
+    if (s->healing || (int)rng_below(&s->faults, 100) >= s->plan.provoke_percent)
+        return;
+    vec_push(&s->provoked, n);
+    vec_push(&s->provoked, other);
+}
+
+static const enum fault provoked_kinds[] = {FAULT_CRASH, FAULT_WIPE,       FAULT_PAUSE, FAULT_CUT,
+                                            FAULT_STALL, FAULT_CONTROLLER, FAULT_ELECT};
+
+static void stall(struct sim *s, int from, int to, int64_t until_ms)
+{
+    trace(s, "link %d -> %d stalls until %lld", from, to, (long long)until_ms);
+    s->stalled_until[from + 2][to + 2] = until_ms;
+}
+
+static void provoked_crash(struct sim *s, int victim, int other, bool wipe, int64_t until_ms)
+{
+    if (wipe ? !may_lose(s, victim) : !may_crash(s, victim))
+        return;
+    node_crash(s, victim, wipe);
+    if (s->plan.every_ms[FAULT_STALL] > 0 && rng_below(&s->faults, 2) == 0)
+        stall(s, victim, other, until_ms);
+}
+
+/* One of the faults that this seed has, on one of the two, seldom on a third. */
+static void provoked_fault(struct sim *s, int n, int other)
+{
+    bool swap = rng_below(&s->faults, 3) == 0;
+    int victim = swap ? n : other, witness = swap ? other : n;
+    enum fault kind = provoked_kinds[rng_below(&s->faults, ARRAY_COUNT(provoked_kinds))];
+    int64_t until_ms = s->now_ms + 50 + (int64_t)rng_below(&s->faults, 1500);
+    if (rng_below(&s->faults, 5) == 0)
+        victim = (int)rng_below(&s->faults, REPLICAS);
+    struct node *node = &s->nodes[victim];
+    if (s->plan.every_ms[kind] == 0 || !node->up)
+        return;
+    trace(s, "provoked: fault %d on node %d", kind, victim);
+    if (kind == FAULT_CRASH || kind == FAULT_WIPE) {
+        provoked_crash(s, victim, witness, kind == FAULT_WIPE, until_ms);
+    } else if (kind == FAULT_PAUSE) {
+        node->paused = true;
+        node->resume_ms = until_ms;
+    } else if (kind == FAULT_CUT) {
+        cut(s, victim, CONTROLLER, until_ms);
+        if (rng_below(&s->faults, 2) == 0)
+            cut(s, CONTROLLER, victim, until_ms);
+    } else if (kind == FAULT_STALL) {
+        stall(s, rng_below(&s->faults, 2) ? witness : CONTROLLER, victim, until_ms);
+    } else if (kind == FAULT_CONTROLLER) {
+        quorum_replace_controller(s);
+    } else {
+        operator_elect(s);
+    }
+}
+
+static void provoked_step(struct sim *s)
+{
+    while (s->provoked.count > 0) {
+        int other = s->provoked.items[--s->provoked.count];
+        provoked_fault(s, s->provoked.items[--s->provoked.count], other);
+    }
+}
+
 static void heal(struct sim *s)
 {
     s->healing = true;
@@ -257,6 +322,7 @@ static void step(struct sim *s)
         deliver(s, m);
         message_free(m);
         check_always(s);
+        provoked_step(s);
     }
     lossy_step(s);
     if (s->now_ms % 50 == 0)
@@ -277,7 +343,7 @@ static void sim_init(struct sim *s, uint64_t seed)
     for (int n = 0; n < s->plan.nodes; n++) {
         s->nodes[n].disk = disk_new();
         s->nodes[n].fs = disk_fs(s->nodes[n].disk);
-        s->nodes[n].broker_epoch = s->nodes[n].clean_file = -1;
+        s->nodes[n].broker_epoch = s->nodes[n].former_epoch = s->nodes[n].clean_file = -1;
         node_start(s, n);
     }
 }
@@ -291,6 +357,7 @@ static void sim_deinit(struct sim *s)
     for (size_t i = 0; i < s->messages.count; i++)
         message_free(s->messages.items[i]);
     vec_deinit(&s->messages);
+    vec_deinit(&s->provoked);
     for (int n = 0; n < s->plan.nodes; n++) {
         disk_free(s->nodes[n].disk);
         vec_deinit(&s->nodes[n].queue);
@@ -317,6 +384,7 @@ bool sim_run(struct sim *s, uint64_t seed)
         fail(s, "the cluster is not well again: %s", s->ill);
     if (s->failure[0] == 0)
         check_end(s);
+    s->seen.simulated_ms = s->now_ms;
     sim_deinit(s);
     return s->failure[0] == 0;
 }

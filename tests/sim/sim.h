@@ -28,8 +28,8 @@
 #define CONTROLLER      (-1)
 #define CLIENT          (-2)
 #define ENDPOINTS       (NODES_MAX + 2) /* index: endpoint + 2 */
-#define FAULTS_UNTIL_MS 9000
-#define END_MS          24000
+#define FAULTS_UNTIL_MS 15000
+#define END_MS          30000
 #define TOPIC           "t"
 #define GROUP           "g"
 #define LOOSE_ID        1000000000 /* time stamps of acks=1 records begin here */
@@ -62,6 +62,7 @@ struct plan {
     bool write_caching; /* a crash loses what was acknowledged there: one node at a time, then */
     int64_t session_ms, lag_ms, flush_ms;
     int loss_percent, late_percent, late_ms;
+    int provoke_percent;       /* of the moments that matter: a fault right then */
     int every_ms[FAULT_KINDS]; /* mean time between two; 0: never */
 };
 
@@ -134,6 +135,7 @@ struct node {
     int64_t resume_ms, start_ms, full_until_ms, stop_by_ms;
     int64_t incarnation;
     int64_t broker_epoch; /* -1: not registered */
+    int64_t former_epoch; /* of an incarnation before */
     struct disk *disk;
     struct fs fs;
     struct partition *partition;
@@ -190,7 +192,7 @@ struct counters {
     int64_t acked, duplicates, truncations, shrinks, expansions, elections, crashes, inside,
         power_losses, wipes, lost_bytes, refused_under_min, refused_after_append, fenced_fetches,
         stale_broker_fetches, refused_proposals, eligible_leaders, clean_stops, committed, reads,
-        sync_failures, full_disks, controllers, deletes;
+        sync_failures, full_disks, controllers, deletes, simulated_ms;
 };
 
 struct sim {
@@ -201,6 +203,7 @@ struct sim {
     uint64_t order;
     bool healing;
     VEC(struct message *) messages;
+    VEC(int) provoked; /* pairs of nodes */
     int64_t cut_until[ENDPOINTS][ENDPOINTS], stalled_until[ENDPOINTS][ENDPOINTS];
     struct node nodes[NODES_MAX];
     /* quorum */
@@ -259,6 +262,12 @@ struct message *next_message(struct sim *s);
 bool link_cut(const struct sim *s, int from, int to);
 /* Messages that `node` posted since `order` are not sent after all: it died before. */
 void unsend(struct sim *s, int node, uint64_t order);
+
+/* sim.c: node n just changed its role, proposed an ISR, truncated, …, which concerns `other`: a
+ * good moment for a fault. */
+void provoke(struct sim *s, int n, int other);
+/* Whether it may lose its memory now; see plan.c. */
+bool may_crash(const struct sim *s, int n);
 
 /* quorum.c */
 void quorum_init(struct sim *s);
