@@ -27,7 +27,7 @@ SERIES = ((1, "txns", 1 << 20), (2, "txns", 1 << 20), (3, "plain", 24 * 30))
 
 def logtool(*args):
     return subprocess.run([sys.argv[1], *map(str, args)], stdout=subprocess.PIPE, text=True,
-                          timeout=100, check=True).stdout
+                          timeout=300, check=True).stdout
 
 
 def comparable(text):

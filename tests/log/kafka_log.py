@@ -32,7 +32,7 @@ def run(*commands):
         ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-cp", kafka_cluster.class_path(),
          f"-Dlog4j2.configurationFile={HERE.parent}/lib/kafka/log4j2.xml",
          "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", str(HERE / "KafkaLog.java"), *words],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=150)
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=400)
     parts, rest = [], done.stdout
     for command in commands:
         end = f"== done {command[0]}\n"
