@@ -1,4 +1,4 @@
-"""Topics and where they are: CreateTopics, DeleteTopics, Metadata, DescribeCluster, ListOffsets, …"""
+"""Topics and where they are: creation, deletion, Metadata, DescribeCluster, ListOffsets, …"""
 from cases_admin import versions
 from compare import by
 
