@@ -1,4 +1,7 @@
-"""Print a CTestTestfile for the unit tests of the sanitizer builds: sanitized.py BUILD_DIR."""
+"""Print a CTestTestfile for the tests of the sanitizer builds: sanitized.py BUILD_DIR.
+
+The unit tests of each, and the simulation under AddressSanitizer (it has one thread).
+"""
 import json
 import pathlib
 import subprocess
@@ -12,17 +15,23 @@ ENVIRONMENT = {
 }
 
 
-def unit_tests(folder):
+WANTED = {"asan": ["unit", "sim_seeds"], "tsan": ["unit"]}
+
+
+def tests_of(folder, wanted):
     listing = subprocess.run(
-        ["ctest", "--show-only=json-v1", "-L", "^unit$"],
+        ["ctest", "--show-only=json-v1"],
         cwd=folder, check=True, capture_output=True, text=True)
-    return json.loads(listing.stdout)["tests"]
+    for test in json.loads(listing.stdout)["tests"]:
+        labels = next((p["value"] for p in test["properties"] if p["name"] == "LABELS"), [])
+        if test["name"] in wanted or set(labels) & set(wanted):
+            yield test
 
 
 def main():
     build = pathlib.Path(sys.argv[1])
     for name, environment in ENVIRONMENT.items():
-        for test in unit_tests(build / name):
+        for test in tests_of(build / name, WANTED[name]):
             command = " ".join(f'"{word}"' for word in test["command"])
             print(f'add_test({name}_{test["name"]} {command})')
             print(f'set_tests_properties({name}_{test["name"]} PROPERTIES '
