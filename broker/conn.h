@@ -34,6 +34,7 @@ struct conn {
 
     struct list requests; /* in order of arrival */
     int in_flight;
+    int roles_awaited;    /* requests that wait for a role; none may overtake them */
     size_t request_bytes; /* of the frames in flight */
     bool reading;
     bool closing; /* close once the output is drained */

@@ -379,8 +379,14 @@ enum error_code request_partition(struct request *req, const struct image_topic 
 bool request_role_is_coming(const struct request *req, const struct image_topic *topic,
                             int32_t index)
 {
+    if (req->roles_awaited)
+        return false;
+    /* A producer's batches come in order: what follows one that waits goes behind it, even if the
+     * role was taken over meanwhile. Its first sequence would be out of order. */
+    if (req->conn->roles_awaited > 0)
+        return true;
     const struct image_partition *p = topic ? image_find_partition(topic, index) : NULL;
-    if (req->roles_awaited || p == NULL || p->leader != req->node->id ||
+    if (p == NULL || p->leader != req->node->id ||
         wiring_index(req->node->wiring) >= req->image->index)
         return false;
     struct replica *r = replicas_find(req->node->replicas, topic->id, index);
@@ -398,6 +404,7 @@ static void roles_taken(struct request *req, void *arg)
 {
     (void)arg;
     thread_assert(&NET);
+    req->conn->roles_awaited--;
     if (req->abandoned)
         request_reply(req); /* the client is gone: nothing begins for it any more */
     else
@@ -408,6 +415,7 @@ void request_when_roles(struct request *req, void (*again)(struct request *req))
 {
     req->again = again;
     req->roles_awaited = true;
+    req->conn->roles_awaited++;
     wiring_await(req->node->wiring, req->image->index, req, roles_taken, NULL);
 }
 
