@@ -15,7 +15,6 @@ def test_killed_nodes_lose_nothing_that_was_acknowledged(cluster):
     gaps = []
     with Load(cluster.bootstrap(), topic, PARTITIONS) as load, \
             Group(cluster.bootstrap(), topic, GROUP) as group:
-        load.await_acks()
         group.await_records_after(0, load)
         for number in range(ROUNDS):
             for role in ("leader", "controller", "coordinator"):
@@ -26,7 +25,7 @@ def test_killed_nodes_lose_nothing_that_was_acknowledged(cluster):
                 print("round %d: killed the %s, node %d: %.0f ms without any acknowledgement, "
                       "%.0f ms of one partition" % (number, role, victim, gaps[-1][0] * 1000,
                                                     gaps[-1][1] * 1000), flush=True)
-        group.await_records_after(time.monotonic() - 0.5, load)
+        group.await_records_after(time.monotonic(), load)
         load.finish()
         group.await_all(load)
     report(gaps)
