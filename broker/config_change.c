@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "broker/config.h"
+#include "broker/config_groups.h"
 #include "broker/node.h"
 #include "broker/topic_create.h"
 #include "coord/image_resources.h"
@@ -152,6 +153,16 @@ static enum error_code check_topic(struct request *req, const struct config_chan
                   (int)MIN(c->name.size, 150), (const char *)c->name.data);
 }
 
+static enum error_code check_group(struct request *req, const struct config_change *c,
+                                   char reason[200])
+{
+    enum error_code err = ERR_NONE;
+    for (int32_t i = 0; err == ERR_NONE && i < c->ops_count; i++)
+        if (c->ops[i].operation == CONFIG_SET)
+            err = config_check_group(&req->node->config, c->ops[i].name, c->ops[i].value, reason);
+    return err;
+}
+
 static enum error_code check(struct request *req, const struct config_change *c, char reason[200])
 {
     enum error_code err = check_ops(c, reason);
@@ -169,7 +180,7 @@ static enum error_code check(struct request *req, const struct config_change *c,
     case RESOURCE_CLIENT_METRICS:
     case RESOURCE_GROUP:
         if (c->name.size > 0)
-            return ERR_NONE;
+            return c->type == RESOURCE_GROUP ? check_group(req, c, reason) : ERR_NONE;
         return refuse(reason, ERR_INVALID_REQUEST, "Default %s resources are not allowed.",
                       c->type == RESOURCE_GROUP ? "group" : "client metrics");
     default:

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "broker/config.h"
+#include "broker/config_groups.h"
 #include "proto/base/logging.h"
 
 static int refuse(const char *key, const char *value, const char *right)
@@ -163,5 +164,7 @@ int config_check(struct config *c)
         return refuse("listeners", config_text(c, CONFIG_LISTENERS),
                       "one more with the name in controller.listener.names, for the quorum");
     int rc = advertised_check(c);
-    return rc < 0 ? rc : inter_broker_check(c);
+    if (rc >= 0)
+        rc = inter_broker_check(c);
+    return rc < 0 ? rc : config_check_groups(c);
 }

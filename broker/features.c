@@ -9,7 +9,8 @@
  * A feature appears here once what it stands for works. */
 const struct feature features[] = {
     {"eligible.leader.replicas.version", 1, 1, 1}, /* always on */
-    {"metadata.version", 7, 33, 33},               /* 3.3-IV3 to 4.4-IV2 */
+    {"group.version", 0, 1, 1},
+    {"metadata.version", 7, 33, 33}, /* 3.3-IV3 to 4.4-IV2 */
     {"transaction.version", 0, 2, 2},
 };
 const int features_count = (int)ARRAY_COUNT(features);

@@ -34,41 +34,6 @@ static void arm(struct groups *gs, int64_t due_ms);
 
 /* --- Groups and slots --- */
 
-static struct group *group_new(struct groups *gs)
-{
-    const struct config *c = &gs->node->config;
-    struct group_config config = {
-        .initial_delay_ms = (int32_t)config_number(c, CONFIG_GROUP_DELAY_MS),
-        .session_min_ms = (int32_t)config_number(c, CONFIG_GROUP_SESSION_MIN_MS),
-        .session_max_ms = (int32_t)config_number(c, CONFIG_GROUP_SESSION_MAX_MS),
-        .size_max = (int32_t)config_number(c, CONFIG_GROUP_SIZE_MAX),
-    };
-    struct group *g = mem_zalloc(sizeof(*g));
-    group_classic_init(&g->classic, &config);
-    g->since_ms = clock_wall_ms();
-    g->due_ms = GROUP_NEVER;
-    return g;
-}
-
-void group_free(struct group *g)
-{
-    if (g == NULL)
-        return;
-    group_classic_deinit(&g->classic);
-    free(g);
-}
-
-void group_reset(struct group *g)
-{
-    struct group_config config = g->classic.config;
-    uint64_t writes = g->classic.writes, ended = g->classic.writes_ended;
-    group_classic_deinit(&g->classic);
-    group_classic_init(&g->classic, &config);
-    g->classic.writes = writes; /* what is on its way still comes back */
-    g->classic.writes_ended = ended;
-    g->since_ms = clock_wall_ms();
-}
-
 struct group_slot *groups_slot(struct groups *gs, struct slice id)
 {
     return &gs->slots[image_slot_of(id)];
@@ -81,7 +46,7 @@ static void slot_clear(struct groups *gs, struct group_slot *slot)
     MAP_FOR_EACH (entry, &slot->groups) {
         struct group *g = entry->value;
         struct group_outcome *o = group_outcome_new();
-        group_classic_abandon(&g->classic, ERR_NOT_COORDINATOR, &o->fx);
+        group_abandon(g, ERR_NOT_COORDINATOR, &o->fx);
         group_outcome_apply(gs, slot, entry->key, g, o);
         group_free(g);
     }
@@ -123,8 +88,7 @@ static enum error_code load(struct groups *gs, struct slice id, struct group **g
     int rc = quorum_read_group(gs->node->quorum, id, &arena, &blob);
     if (rc == 0 && !slice_is_null(blob)) {
         *g = group_new(gs);
-        rc = group_classic_decode(&(*g)->classic, blob, clock_monotonic_ms(), &(*g)->since_ms);
-        if (rc < 0)
+        if (!group_decode(gs, id, blob, *g))
             LOG_WARN("a group's state cannot be read, it begins anew", "group=" SLICE_FMT,
                      SLICE_ARG(id));
     }
@@ -172,8 +136,7 @@ enum error_code group_has_offsets(struct groups *gs, struct slice id, bool *has)
 
 void group_slot_due(struct groups *gs, struct group_slot *slot, struct group *g)
 {
-    g->due_ms = group_classic_is_idle(&g->classic) ? clock_monotonic_ms() + IDLE_MS
-                                                   : group_classic_deadline(&g->classic);
+    g->due_ms = group_is_idle(g) ? clock_monotonic_ms() + IDLE_MS : group_deadline(g);
     slot->due_ms = MIN(slot->due_ms, g->due_ms);
     arm(gs, g->due_ms);
 }
@@ -219,6 +182,37 @@ static enum error_code write_error(enum error_code err)
     return err == ERR_NONE || err == ERR_NOT_COORDINATOR ? err : ERR_COORDINATOR_NOT_AVAILABLE;
 }
 
+/* A group of the consumer protocol has decided more since then, on what is not durable: it is read
+ * again, and who waits asks again. */
+static void consumer_persisted(struct groups *gs, struct group_slot *slot, struct slice id,
+                               struct group *g, const struct group_write *w) HOLDS(slot->lock);
+static void consumer_persisted(struct groups *gs, struct group_slot *slot, struct slice id,
+                               struct group *g, const struct group_write *w)
+{
+    struct group_outcome *o = group_outcome_new();
+    if (w->err == ERR_NONE)
+        group_consumer_persisted(g->consumer, w->number, &o->fx);
+    else
+        group_consumer_abandon(g->consumer, write_error(w->err), &o->fx);
+    group_outcome_apply(gs, slot, id, g, o);
+    if (w->err == ERR_NONE)
+        group_slot_due(gs, slot, g);
+    else
+        group_free(map_remove(&slot->groups, id));
+}
+
+static void classic_persisted(struct groups *gs, struct group_slot *slot, struct slice id,
+                              struct group *g, const struct group_write *w) HOLDS(slot->lock);
+static void classic_persisted(struct groups *gs, struct group_slot *slot, struct slice id,
+                              struct group *g, const struct group_write *w)
+{
+    struct group_outcome *o = group_outcome_new();
+    group_classic_persisted(&g->classic, w->number, write_error(w->err), clock_monotonic_ms(),
+                            &o->fx);
+    group_outcome_apply(gs, slot, id, g, o);
+    group_slot_due(gs, slot, g);
+}
+
 static void write_arrived(struct inbox_message *message)
 {
     struct group_write *w = CONTAINER_OF(message, struct group_write, message);
@@ -230,13 +224,10 @@ static void write_arrived(struct inbox_message *message)
                  error_name(w->err));
     mutex_lock(&slot->lock);
     struct group *g = slot->epoch == w->slot_epoch ? map_find(&slot->groups, id) : NULL;
-    if (g != NULL) {
-        struct group_outcome *o = group_outcome_new();
-        group_classic_persisted(&g->classic, w->number, write_error(w->err), clock_monotonic_ms(),
-                                &o->fx);
-        group_outcome_apply(gs, slot, id, g, o);
-        group_slot_due(gs, slot, g);
-    }
+    if (g != NULL && g->consumer != NULL)
+        consumer_persisted(gs, slot, id, g, w);
+    else if (g != NULL)
+        classic_persisted(gs, slot, id, g, w);
     mutex_unlock(&slot->lock);
     buffer_deinit(&w->id);
     free(w);
@@ -256,7 +247,7 @@ static void submit_group(struct groups *gs, struct group_slot *slot, struct slic
     buffer_append_slice(&w->id, id);
     struct buffer blob = {0}, command = {0};
     g->since_ms = clock_wall_ms();
-    group_classic_encode(&g->classic, g->since_ms, &blob);
+    group_encode(g, &blob);
     struct put_group c = {
         .slot = slot->number, .slot_epoch = slot->epoch, .group = id, .value = buffer_slice(&blob)};
     command_encode_put_group(&command, &c);
@@ -322,28 +313,21 @@ static void slot_revive(struct group_slot *slot, int64_t now_ms)
 {
     MAP_FOR_EACH (entry, &slot->groups) {
         struct group *g = entry->value;
-        group_classic_revive(&g->classic, now_ms);
+        group_revive(g, now_ms);
         g->due_ms = MIN(g->due_ms, now_ms); /* looked at anew */
         slot->due_ms = MIN(slot->due_ms, now_ms);
     }
 }
 
-static void group_tick(struct groups *gs, struct group_slot *slot, struct slice id, struct group *g,
-                       int64_t now_ms) HOLDS(slot->lock);
-static void group_tick(struct groups *gs, struct group_slot *slot, struct slice id, struct group *g,
-                       int64_t now_ms)
+static void tick(struct groups *gs, struct group_slot *slot, struct slice id, struct group *g,
+                 int64_t now_ms) HOLDS(slot->lock);
+static void tick(struct groups *gs, struct group_slot *slot, struct slice id, struct group *g,
+                 int64_t now_ms)
 {
     struct group_outcome *o = group_outcome_new();
-    int32_t members = g->classic.members_count;
-    group_classic_tick(&g->classic, now_ms, &o->fx);
-    if (g->classic.members_count < members)
-        LOG_INFO("members of a group did not come or went silent",
-                 "group=" SLICE_FMT " members=%d before=%d generation=%d state=%s", SLICE_ARG(id),
-                 g->classic.members_count, members, g->classic.generation,
-                 group_state_name(g->classic.state));
+    group_tick(gs, id, g, now_ms, &o->fx);
     group_outcome_apply(gs, slot, id, g, o);
-    g->due_ms =
-        group_classic_is_idle(&g->classic) ? now_ms + IDLE_MS : group_classic_deadline(&g->classic);
+    g->due_ms = group_is_idle(g) ? now_ms + IDLE_MS : group_deadline(g);
 }
 
 static void slot_tick(struct groups *gs, struct group_slot *slot, int64_t now_ms) HOLDS(slot->lock);
@@ -353,10 +337,10 @@ static void slot_tick(struct groups *gs, struct group_slot *slot, int64_t now_ms
     slot->due_ms = GROUP_NEVER;
     MAP_FOR_EACH (entry, &slot->groups) {
         struct group *g = entry->value;
-        if (g->due_ms <= now_ms && group_classic_is_idle(&g->classic))
+        if (g->due_ms <= now_ms && group_is_idle(g))
             vec_push(&idle, entry->key);
         else if (g->due_ms <= now_ms)
-            group_tick(gs, slot, entry->key, g, now_ms);
+            tick(gs, slot, entry->key, g, now_ms);
         slot->due_ms = MIN(slot->due_ms, g->due_ms);
     }
     FOR_EACH (id, idle.items, idle.count)

@@ -1,9 +1,9 @@
 /*
- * The group coordinator of this node: the classic groups (coord/group_classic.h) whose slot it
- * leads, their timers, and their way into the metadata log.
+ * The group coordinator of this node: the groups (coord/group_classic.h, coord/group_consumer.h)
+ * whose slot it leads, their timers, and their way into the metadata log.
  *
  *   handler -> slot lock -> group_classic_*() -> effects: answers to parked requests,
- *                                                         PUT_GROUP -> quorum -> persisted
+ *                           group_consumer_*()            PUT_GROUP -> quorum -> persisted
  *
  * A group is read from the database when it is first asked for, or when its slot comes here: the
  * database has by then everything that the coordinator before wrote, because commands of an older
@@ -18,6 +18,7 @@
 #include "broker/request.h"
 #include "coord/command.h"
 #include "coord/group_classic.h"
+#include "coord/group_consumer.h"
 
 struct groups;
 
@@ -39,6 +40,10 @@ void groups_sync(struct request *req, struct slice id, struct group_sync *in, gr
 enum error_code groups_heartbeat(struct node *node, struct slice id, struct slice member_id,
                                  struct slice instance_id, int32_t generation);
 
+/* The consumer protocol (KIP-848); fields that a request cannot have were refused. */
+void groups_consumer_heartbeat(struct request *req, struct slice id, struct consumer_heartbeat *in,
+                               group_replied *done) ON(NET);
+
 struct group_leaving {
     struct slice member_id;
     struct slice instance_id;
@@ -48,14 +53,17 @@ struct group_leaving {
 enum error_code groups_leave(struct node *node, struct slice id, struct group_leaving *members,
                              int count);
 
-/* May this node speak for the group? */
-enum error_code groups_check(struct node *node, struct slice id);
+/* May this node speak for the group, and this member ask for its offsets? A null id with epoch -1
+ * is anybody. */
+enum error_code groups_check_fetch(struct node *node, struct slice id, struct slice member_id,
+                                   int32_t epoch);
 
 struct group_committer {
     struct slice member_id;
     struct slice instance_id;
     int32_t generation;
     bool group_must_exist; /* version 9+: an unknown group has an error of its own */
+    bool modern;           /* it knows of member epochs, or is a transaction */
 };
 /* Submits c, whose slot is filled in, when the member may commit; else done() runs at once. */
 void groups_commit(struct request *req, const struct group_committer *who, struct commit_offsets *c,
@@ -74,6 +82,7 @@ struct group_view {
     struct group_view_member *members;
     int32_t members_count;
     bool exists;
+    bool is_consumer; /* of the consumer protocol: groups_describe() does not show it */
 };
 
 struct group_view_member {

@@ -70,7 +70,7 @@ static enum error_code check_delete(struct groups *gs, struct group_slot *slot, 
         return err;
     if (*g == NULL)
         return offsets ? ERR_NONE : ERR_GROUP_ID_NOT_FOUND;
-    return (*g)->classic.state == GROUP_EMPTY ? ERR_NONE : ERR_NON_EMPTY_GROUP;
+    return group_is_empty(*g) ? ERR_NONE : ERR_NON_EMPTY_GROUP;
 }
 
 static void delete_submit(struct request *req, struct group_slot *slot, struct slice id,
@@ -91,6 +91,22 @@ static void delete_submit(struct request *req, struct group_slot *slot, struct s
     buffer_deinit(&offsets);
 }
 
+static void group_forget(struct groups *gs, struct group_slot *slot, struct slice id,
+                         struct group *g) HOLDS(slot->lock);
+static void group_forget(struct groups *gs, struct group_slot *slot, struct slice id,
+                         struct group *g)
+{
+    if (group_is_idle(g)) {
+        group_free(map_remove(&slot->groups, id));
+        return;
+    }
+    /* Whoever waits to hear that it left finds no group when it asks again. */
+    struct group_outcome *o = group_outcome_new();
+    group_abandon(g, ERR_COORDINATOR_NOT_AVAILABLE, &o->fx);
+    group_outcome_apply(gs, slot, id, g, o);
+    group_reset(g);
+}
+
 void groups_delete(struct request *req, struct slice id, request_submitted *done, void *arg)
 {
     struct groups *gs = req->node->groups;
@@ -101,10 +117,8 @@ void groups_delete(struct request *req, struct slice id, request_submitted *done
     if (err == ERR_NONE) {
         struct deletion *d = arena_need(&req->arena, sizeof(*d));
         *d = (struct deletion){.done = done, .arg = arg};
-        if (g != NULL && group_classic_is_idle(&g->classic))
-            group_free(map_remove(&slot->groups, id));
-        else if (g != NULL)
-            group_reset(g);
+        if (g != NULL)
+            group_forget(gs, slot, id, g);
         delete_submit(req, slot, id, d);
     }
     mutex_unlock(&slot->lock);
@@ -121,7 +135,8 @@ static enum error_code check_delete_offsets(struct groups *gs, struct group_slot
 {
     enum error_code err = check_delete(gs, slot, id, g);
     /* Of a consumer group with members we know which topics nobody reads. */
-    if (err == ERR_NON_EMPTY_GROUP && slice_equals_text((*g)->classic.protocol_type, "consumer"))
+    if (err == ERR_NON_EMPTY_GROUP &&
+        ((*g)->consumer != NULL || slice_equals_text((*g)->classic.protocol_type, "consumer")))
         return ERR_NONE;
     return err;
 }
@@ -136,7 +151,7 @@ void groups_delete_offsets(struct request *req, struct delete_offsets *c, int16_
     mutex_lock(&slot->lock);
     enum error_code err = check_delete_offsets(gs, slot, c->group, &g);
     for (int32_t i = 0; err == ERR_NONE && i < c->partitions_count; i++) {
-        bool wanted = g != NULL && group_classic_subscribes(&g->classic, c->partitions[i].topic);
+        bool wanted = g != NULL && group_subscribes(g, c->partitions[i].topic);
         errors[i] = wanted ? ERR_GROUP_SUBSCRIBED_TO_TOPIC : ERR_NONE;
         if (!wanted)
             c->partitions[count++] = c->partitions[i];
@@ -188,6 +203,15 @@ static void expire_submit(struct groups *gs, struct group_slot *slot, struct del
     buffer_deinit(&command);
 }
 
+static bool group_expired(const struct group *g, const struct group_offset_age *age, int64_t now_ms,
+                          int64_t retention_ms)
+{
+    if (g != NULL && g->consumer != NULL)
+        return group_consumer_offset_expired(g->consumer, age, now_ms, retention_ms);
+    return group_offset_expired(g ? &g->classic : NULL, g ? g->since_ms : 0, age, now_ms,
+                                retention_ms);
+}
+
 static void expire_rows(struct groups *gs, struct group_slot *slot, struct slice id,
                         const struct group *g) HOLDS(slot->lock);
 static void expire_rows(struct groups *gs, struct group_slot *slot, struct slice id,
@@ -204,12 +228,11 @@ static void expire_rows(struct groups *gs, struct group_slot *slot, struct slice
         c.partitions = arena_need(&arena, ((size_t)count + 1) * sizeof(*c.partitions));
         FOR_EACH (row, rows, count) {
             struct group_offset_age age = {row->topic, row->commit_time_ms, row->expire_time_ms};
-            if (group_offset_expired(g ? &g->classic : NULL, g ? g->since_ms : 0, &age, now_ms,
-                                     retention_ms))
+            if (group_expired(g, &age, now_ms, retention_ms))
                 c.partitions[c.partitions_count++] =
                     (struct command_partition){row->topic, row->partition};
         }
-        bool empty = g != NULL && group_classic_is_idle(&g->classic) &&
+        bool empty = g != NULL && group_is_idle(g) &&
                      now_ms - g->since_ms >= MIN(retention_ms, (int64_t)DELETE_MS);
         expire_submit(gs, slot, &c, empty && c.partitions_count == count);
     }

@@ -6,9 +6,10 @@
 #include "proto/base/map.h"
 
 struct group {
-    struct group_classic classic;
-    int64_t due_ms;   /* nothing is due before; GROUP_NEVER */
-    int64_t since_ms; /* wall clock: when it was last written */
+    struct group_consumer *consumer; /* NULL: the group is a classic one */
+    struct group_classic classic;    /* empty while consumer is there */
+    int64_t due_ms;                  /* nothing is due before; GROUP_NEVER */
+    int64_t since_ms;                /* wall clock: when it was last written */
 };
 
 struct expiry;
@@ -73,8 +74,29 @@ enum error_code group_slot_peek(struct groups *gs, struct group_slot *slot, stru
 void group_free(struct group *g);
 /* After anything but a heartbeat: when is something due? */
 void group_slot_due(struct groups *gs, struct group_slot *slot, struct group *g) HOLDS(slot->lock);
-/* Back to a group that has never been. */
+/* Back to a classic group that has never been; numbers of writes go on. */
 void group_reset(struct group *g);
+
+/* --- Of either kind (groups_kind.c) --- */
+
+struct group *group_new(struct groups *gs);
+/* From the database's bytes. false: they cannot be read, and the group is a new one. */
+bool group_decode(struct groups *gs, struct slice id, struct slice blob, struct group *g);
+void group_encode(const struct group *g, struct buffer *out);
+/* A classic group without members becomes one of the consumer protocol. */
+void group_turn_consumer(struct groups *gs, struct slice id, struct group *g);
+/* The settings in force now. */
+void group_configure(struct groups *gs, struct slice id, struct group *g, const struct image *img);
+
+/* Without members, and with nothing that the database does not have. */
+bool group_is_idle(const struct group *g);
+bool group_is_empty(const struct group *g); /* without members */
+int64_t group_deadline(const struct group *g);
+void group_tick(struct groups *gs, struct slice id, struct group *g, int64_t now_ms,
+                struct group_effects *fx);
+void group_revive(struct group *g, int64_t now_ms);
+void group_abandon(struct group *g, enum error_code err, struct group_effects *fx);
+bool group_subscribes(const struct group *g, struct slice topic);
 
 /* Has the group a commit? */
 enum error_code group_has_offsets(struct groups *gs, struct slice id, bool *has) MUST_CHECK;

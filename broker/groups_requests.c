@@ -38,6 +38,25 @@ static enum error_code enter(struct groups *gs, struct group_slot *slot, struct 
     return err;
 }
 
+/* A group of the consumer protocol without members is anybody's. */
+static enum error_code enter_classic(struct groups *gs, struct group_slot *slot, struct slice id,
+                                     bool make, struct group **g) HOLDS(slot->lock);
+static enum error_code enter_classic(struct groups *gs, struct group_slot *slot, struct slice id,
+                                     bool make, struct group **g)
+{
+    enum error_code err = enter(gs, slot, id, make, g);
+    if (err != ERR_NONE || (*g)->consumer == NULL)
+        return err;
+    if (!make)
+        return ERR_UNKNOWN_MEMBER_ID;
+    if (!group_is_empty(*g))
+        return ERR_INCONSISTENT_GROUP_PROTOCOL;
+    if (!group_is_idle(*g))
+        return ERR_COORDINATOR_LOAD_IN_PROGRESS; /* the last one's leaving is being written */
+    group_reset(*g);
+    return ERR_NONE;
+}
+
 static void log_state(const struct group *g, struct slice id, enum group_state before,
                       int32_t generation)
 {
@@ -54,7 +73,7 @@ void groups_join(struct request *req, struct slice id, struct group_join *in, gr
     struct group_slot *slot = groups_slot(gs, id);
     struct group *g;
     mutex_lock(&slot->lock);
-    enum error_code err = enter(gs, slot, id, in->member_id.size == 0, &g);
+    enum error_code err = enter_classic(gs, slot, id, in->member_id.size == 0, &g);
     if (err == ERR_NONE) {
         struct group_outcome *o = group_outcome_new();
         enum group_state before = g->classic.state;
@@ -83,7 +102,7 @@ void groups_sync(struct request *req, struct slice id, struct group_sync *in, gr
     struct group_slot *slot = groups_slot(gs, id);
     struct group *g;
     mutex_lock(&slot->lock);
-    enum error_code err = enter(gs, slot, id, false, &g);
+    enum error_code err = enter_classic(gs, slot, id, false, &g);
     if (err == ERR_NONE) {
         struct group_outcome *o = group_outcome_new();
         in->token = wait_new(req, done);
@@ -108,7 +127,7 @@ enum error_code groups_heartbeat(struct node *node, struct slice id, struct slic
     struct group_slot *slot = groups_slot(gs, id);
     struct group *g;
     mutex_lock(&slot->lock);
-    enum error_code err = enter(gs, slot, id, false, &g);
+    enum error_code err = enter_classic(gs, slot, id, false, &g);
     if (err == ERR_NONE)
         err = group_classic_heartbeat(&g->classic, member_id, instance_id, generation,
                                       clock_monotonic_ms());
@@ -123,7 +142,7 @@ enum error_code groups_leave(struct node *node, struct slice id, struct group_le
     struct group_slot *slot = groups_slot(gs, id);
     struct group *g;
     mutex_lock(&slot->lock);
-    enum error_code err = enter(gs, slot, id, false, &g);
+    enum error_code err = enter_classic(gs, slot, id, false, &g);
     if (err == ERR_NONE) {
         struct group_outcome *o = group_outcome_new();
         FOR_EACH (m, members, count)
@@ -142,20 +161,51 @@ enum error_code groups_leave(struct node *node, struct slice id, struct group_le
 
 /* --- Offsets --- */
 
-enum error_code groups_check(struct node *node, struct slice id)
+enum error_code groups_check_fetch(struct node *node, struct slice id, struct slice member_id,
+                                   int32_t epoch)
 {
     struct group_slot *slot = groups_slot(node->groups, id);
+    struct group *g;
     mutex_lock(&slot->lock);
     enum error_code err = group_slot_check(node->groups, slot);
+    if (err == ERR_NONE && (epoch >= 0 || !slice_is_null(member_id))) {
+        err = group_slot_find(node->groups, slot, id, false, &g);
+        if (err == ERR_NONE && g != NULL && g->consumer != NULL)
+            err = group_consumer_check_fetch(g->consumer, member_id, epoch);
+    }
     mutex_unlock(&slot->lock);
     return err;
 }
 
-static enum error_code check_commit(struct groups *gs, struct group_slot *slot, struct slice id,
+static enum error_code check_consumer_commit(const struct groups *gs, const struct group *g,
+                                             const struct group_committer *who,
+                                             const struct commit_offsets *c)
+{
+    struct image *img = quorum_image(gs->node->quorum);
+    struct partition_set partitions = {0};
+    FOR_EACH (row, c->offsets, c->offsets_count) {
+        const struct image_topic *topic = img ? image_find_topic(img, row->topic) : NULL;
+        partition_set_push(&partitions, topic ? topic->id : UUID_ZERO, row->partition, 0);
+    }
+    struct consumer_commit in = {.member_id = who->member_id,
+                                 .epoch = who->generation,
+                                 .modern = who->modern,
+                                 .partitions = partitions.items,
+                                 .partitions_count = partitions.count};
+    enum error_code err = group_consumer_check_commit(g->consumer, &in);
+    partition_set_deinit(&partitions);
+    image_unref(img);
+    return err;
+}
+
+static enum error_code check_commit(struct groups *gs, struct group_slot *slot,
+                                    const struct commit_offsets *c,
                                     const struct group_committer *who) HOLDS(slot->lock);
-static enum error_code check_commit(struct groups *gs, struct group_slot *slot, struct slice id,
+static enum error_code check_commit(struct groups *gs, struct group_slot *slot,
+                                    const struct commit_offsets *c,
                                     const struct group_committer *who)
 {
+    struct slice id = c->group;
     struct group *g;
     bool simple_group = false;
     enum error_code err = group_slot_check(gs, slot);
@@ -163,6 +213,8 @@ static enum error_code check_commit(struct groups *gs, struct group_slot *slot, 
         err = group_slot_find(gs, slot, id, false, &g);
     if (err != ERR_NONE)
         return err;
+    if (g != NULL && g->consumer != NULL)
+        return check_consumer_commit(gs, g, who, c);
     if (g != NULL)
         return group_classic_check_commit(&g->classic, who->member_id, who->instance_id,
                                           who->generation, clock_monotonic_ms());
@@ -218,7 +270,7 @@ void groups_commit(struct request *req, const struct group_committer *who, struc
     struct groups *gs = req->node->groups;
     struct group_slot *slot = groups_slot(gs, c->group);
     mutex_lock(&slot->lock);
-    enum error_code err = check_commit(gs, slot, c->group, who);
+    enum error_code err = check_commit(gs, slot, c, who);
     bool submit = err == ERR_NONE && c->offsets_count > 0;
     if (submit) {
         struct buffer command = {0};
@@ -234,14 +286,18 @@ void groups_commit(struct request *req, const struct group_committer *who, struc
 }
 
 /* As Kafka does: who is no member may commit in a transaction, and a member during a rebalance. */
-static enum error_code check_txn_commit(struct groups *gs, struct group_slot *slot, struct slice id,
+static enum error_code check_txn_commit(struct groups *gs, struct group_slot *slot,
+                                        const struct commit_offsets *c,
                                         const struct group_committer *who) HOLDS(slot->lock);
-static enum error_code check_txn_commit(struct groups *gs, struct group_slot *slot, struct slice id,
+static enum error_code check_txn_commit(struct groups *gs, struct group_slot *slot,
+                                        const struct commit_offsets *c,
                                         const struct group_committer *who)
 {
     if (who->generation < 0 && who->member_id.size == 0 && slice_is_null(who->instance_id))
         return group_slot_check(gs, slot);
-    enum error_code err = check_commit(gs, slot, id, who);
+    enum error_code err = check_commit(gs, slot, c, who);
+    if (err == ERR_STALE_MEMBER_EPOCH)
+        return ERR_ILLEGAL_GENERATION; /* the word that producers know */
     return err == ERR_REBALANCE_IN_PROGRESS ? ERR_NONE : err;
 }
 
@@ -251,7 +307,7 @@ void groups_commit_txn(struct request *req, const struct group_committer *who,
     struct groups *gs = req->node->groups;
     struct group_slot *slot = groups_slot(gs, c->commit.group);
     mutex_lock(&slot->lock);
-    enum error_code err = check_txn_commit(gs, slot, c->commit.group, who);
+    enum error_code err = check_txn_commit(gs, slot, &c->commit, who);
     bool submit = err == ERR_NONE && c->commit.offsets_count > 0;
     if (submit) {
         struct buffer command = {0};
@@ -285,9 +341,22 @@ static void describe_members(const struct group_classic *g, struct arena *arena,
         };
 }
 
-static void view_fill(const struct group_classic *g, struct arena *arena, bool members,
+static void view_fill_consumer(const struct group_consumer *g, struct group_view *view)
+{
+    view->exists = true;
+    view->is_consumer = true;
+    view->state = group_consumer_state_name(g);
+    view->protocol_type = SLICE("consumer");
+}
+
+static void view_fill(const struct group *group, struct arena *arena, bool members,
                       struct group_view *view)
 {
+    const struct group_classic *g = &group->classic;
+    if (group->consumer != NULL) {
+        view_fill_consumer(group->consumer, view);
+        return;
+    }
     view->exists = true;
     view->state = group_state_name(g->state);
     if (!slice_is_null(g->protocol_type))
@@ -318,7 +387,7 @@ struct group_view groups_describe(struct node *node, struct slice id, struct are
     if (view.err == ERR_NONE && g == NULL)
         view.err = group_has_offsets(gs, id, &offsets);
     if (g != NULL)
-        view_fill(&g->classic, arena, true, &view);
+        view_fill(g, arena, true, &view);
     mutex_unlock(&slot->lock);
     if (offsets) {
         view.exists = true; /* consumers that only commit */
@@ -349,7 +418,7 @@ static enum error_code list_stored(struct groups *gs, struct arena *arena,
         bool mine = slot->ours && group_slot_peek(gs, slot, *id, &g, &owned) == ERR_NONE;
         view.state = group_state_name(GROUP_EMPTY);
         if (g != NULL)
-            view_fill(&g->classic, arena, false, &view);
+            view_fill(g, arena, false, &view);
         mutex_unlock(&slot->lock);
         if (owned)
             group_free(g);
@@ -372,7 +441,7 @@ static void list_unwritten(struct groups *gs, struct arena *arena, size_t stored
             if (map_find(&known, entry->key) != NULL)
                 continue;
             struct group_view view = view_of(arena_copy(arena, entry->key));
-            view_fill(&g->classic, arena, false, &view);
+            view_fill(g, arena, false, &view);
             vec_push(&views->list, view);
         }
         mutex_unlock(&slot->lock);

@@ -438,3 +438,11 @@ bool request_endpoint(const struct request *req, const struct image_broker *b, s
     *port = e->port;
     return true;
 }
+
+struct slice request_client_host(struct request *req)
+{
+    const char *peer = req->conn->peer;
+    const char *port = strrchr(peer, ':');
+    int size = (int)(port != NULL ? (size_t)(port - peer) : strlen(peer));
+    return arena_printf(&req->arena, "/%.*s", size, peer);
+}

@@ -136,6 +136,9 @@ void request_when_roles(struct request *req, void (*again)(struct request *req))
 bool request_endpoint(const struct request *req, const struct image_broker *b, struct slice *host,
                       int32_t *port);
 
+/* Where the client is, as Kafka shows it: "/127.0.0.1". */
+struct slice request_client_host(struct request *req);
+
 /* For conn.c and dispatch.c. */
 struct request *request_new(struct conn *conn, uint8_t *frame, size_t size) ON(NET);
 void request_abandon(struct request *req) ON(NET); /* the connection closed */

@@ -23,6 +23,8 @@
 #include "proto/base/vec.h"
 #include "proto/errors.h"
 
+struct set_partition;
+
 #define GROUP_NEVER              INT64_MAX
 #define GROUP_NEW_MEMBER_JOIN_MS 300000 /* a new member may wait so long for its first answer */
 
@@ -97,7 +99,7 @@ struct group_classic {
     uint64_t writes_ended; /* number of the newest one whose outcome is known */
 };
 
-enum group_reply_kind { GROUP_REPLY_JOIN, GROUP_REPLY_SYNC };
+enum group_reply_kind { GROUP_REPLY_JOIN, GROUP_REPLY_SYNC, GROUP_REPLY_HEARTBEAT };
 
 struct group_reply_member {
     struct slice id;
@@ -105,7 +107,18 @@ struct group_reply_member {
     struct slice metadata;
 };
 
-/* The answer to a JoinGroup or SyncGroup; everything lies in the effects' arena. */
+/* The rest of the answer to a ConsumerGroupHeartbeat (group_consumer.h). */
+struct group_reply_heartbeat {
+    struct slice message; /* null: none */
+    int32_t epoch;
+    int32_t interval_ms;
+    bool has_assignment;
+    const struct set_partition *partitions; /* in order */
+    size_t partitions_count;
+};
+
+/* The answer to a JoinGroup, SyncGroup or ConsumerGroupHeartbeat; everything lies in the effects'
+ * arena. */
 struct group_reply {
     enum group_reply_kind kind;
     void *token;
@@ -119,6 +132,7 @@ struct group_reply {
     struct group_reply_member *members; /* for the leader only */
     int32_t members_count;
     struct slice assignment;
+    struct group_reply_heartbeat beat;
 };
 
 struct group_effects {

@@ -4,13 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/* The bounds of consumer.session and consumer.heartbeat are the brokers' settings: they check them
+ * when a value is set, and keep to them when it is used. */
 const struct topic_config group_configs[] = {
     {"consumer.assignment.interval.ms", CONFIG_INT, "1000", "group.consumer.assignment.interval.ms",
      0, 15000, NULL, "Shortest time between two assignments of the group.", false},
     {"consumer.heartbeat.interval.ms", CONFIG_INT, "5000", "group.consumer.heartbeat.interval.ms",
-     5000, 15000, NULL, "Time between two heartbeats of a member.", false},
-    {"consumer.session.timeout.ms", CONFIG_INT, "45000", "group.consumer.session.timeout.ms", 45000,
-     60000, NULL, "Time without a heartbeat after which a member is out.", false},
+     1, INT32_MAX, NULL, "Time between two heartbeats of a member.", false},
+    {"consumer.session.timeout.ms", CONFIG_INT, "45000", "group.consumer.session.timeout.ms", 1,
+     INT32_MAX, NULL, "Time without a heartbeat after which a member is out.", false},
     {"errors.deadletterqueue.copy.record.enable", CONFIG_BOOLEAN, "false", NULL, 0, 0, NULL,
      "Whether a share group's dead letters carry the whole record.", false},
     {"errors.deadletterqueue.topic.name", CONFIG_STRING, "", NULL, 0, 0, NULL,

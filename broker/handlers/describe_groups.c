@@ -9,6 +9,12 @@ static void describe(struct request *req, struct slice id, bool operations,
                      struct describe_groups_response_group *o)
 {
     struct group_view view = groups_describe(req->node, id, &req->arena);
+    if (view.is_consumer) {
+        /* Not a classic group: as if there were none (ConsumerGroupDescribe shows it). */
+        view.exists = false;
+        view.state = "Dead";
+        view.protocol_type = SLICE("");
+    }
     o->group_id = id;
     o->error_code = (int16_t)view.err;
     o->group_state = view.err == ERR_NONE ? slice_from_text(view.state) : SLICE("");

@@ -30,15 +30,6 @@ static void joined(struct request *req, const struct group_reply *reply)
     request_reply(req);
 }
 
-/* As Kafka shows it: "/127.0.0.1". */
-static struct slice client_host(struct request *req)
-{
-    const char *peer = req->conn->peer;
-    const char *port = strrchr(peer, ':');
-    int size = (int)(port != NULL ? (size_t)(port - peer) : strlen(peer));
-    return arena_printf(&req->arena, "/%.*s", size, peer);
-}
-
 HANDLER(join_group)
 {
     thread_assert(&NET);
@@ -50,7 +41,7 @@ HANDLER(join_group)
         .member_id = in->member_id,
         .instance_id = in->group_instance_id,
         .client_id = slice_is_null(req->header.client_id) ? SLICE("") : req->header.client_id,
-        .client_host = client_host(req),
+        .client_host = request_client_host(req),
         .session_timeout_ms = in->session_timeout_ms,
         .rebalance_timeout_ms = in->rebalance_timeout_ms,
         .protocol_type = in->protocol_type,

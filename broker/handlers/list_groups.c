@@ -22,14 +22,15 @@ HANDLER(list_groups)
     out->error_code = (int16_t)groups_list(req->node, &req->arena, &views, &count);
     out->groups = list_groups_response_group_array(&req->arena, count);
     for (int i = 0; i < count; i++) {
+        const char *type = views[i].is_consumer ? "consumer" : "classic";
         if (!wanted(in->states_filter, in->states_filter_count, views[i].state) ||
-            !wanted(in->types_filter, in->types_filter_count, "classic"))
+            !wanted(in->types_filter, in->types_filter_count, type))
             continue;
         struct list_groups_response_group *o = &out->groups[out->groups_count++];
         o->group_id = views[i].id;
         o->protocol_type = views[i].protocol_type;
         o->group_state = slice_from_text(views[i].state);
-        o->group_type = SLICE("classic");
+        o->group_type = slice_from_text(type);
     }
     request_reply(req);
 }

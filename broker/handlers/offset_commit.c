@@ -3,7 +3,7 @@
 #include "broker/node.h"
 #include "proto/base/clock.h"
 
-#define VERSION_GROUP_ERROR 9 /* an unknown group is told as such */
+#define VERSION_GROUP_ERROR 9 /* an unknown group is told as such, member epochs are known */
 #define VERSION_TOPIC_ID    10
 
 struct committing {
@@ -104,6 +104,7 @@ HANDLER(offset_commit)
         .instance_id = in->group_instance_id,
         .generation = in->generation_id_or_member_epoch,
         .group_must_exist = req->header.api_version >= VERSION_GROUP_ERROR,
+        .modern = req->header.api_version >= VERSION_GROUP_ERROR,
     };
     groups_commit(req, &who, &c, committed);
 }

@@ -118,7 +118,8 @@ static void fetch_group(struct request *req, const struct offset_fetch_request_g
 {
     o->group_id = in->group_id;
     o->topics_count = 0;
-    o->error_code = (int16_t)groups_check(req->node, in->group_id);
+    o->error_code =
+        (int16_t)groups_check_fetch(req->node, in->group_id, in->member_id, in->member_epoch);
     if (o->error_code != ERR_NONE)
         return;
     if (in->topics_count < 0) {
@@ -141,6 +142,8 @@ static void ask_one(struct request *req, const struct offset_fetch_request *in,
                     struct offset_fetch_request_group *group)
 {
     *group = (struct offset_fetch_request_group){.group_id = in->group_id,
+                                                 .member_id = SLICE_NULL,
+                                                 .member_epoch = -1,
                                                  .topics_count = in->topics_count};
     group->topics = offset_fetch_request_group_topic_array(&req->arena, MAX(in->topics_count, 0));
     for (int i = 0; i < in->topics_count; i++) {

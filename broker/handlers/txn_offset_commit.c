@@ -118,6 +118,7 @@ HANDLER(txn_offset_commit)
         .member_id = in->member_id,
         .instance_id = in->group_instance_id,
         .generation = in->generation_id_or_member_epoch,
+        .modern = true,
     };
     groups_commit_txn(req, &who, &c, committed);
 }

@@ -23,6 +23,11 @@ from kafka_cluster import free_ports  # noqa: E402
 SETTINGS = {
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "1000",
+    "group.consumer.min.heartbeat.interval.ms": "100",
+    "group.consumer.heartbeat.interval.ms": "300",
+    "group.consumer.min.session.timeout.ms": "1000",
+    "group.consumer.session.timeout.ms": "6000",
+    "group.consumer.assignment.interval.ms": "0",
     "num.partitions": "4",
     "default.replication.factor": "3",
     "min.insync.replicas": "2",

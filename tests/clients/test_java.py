@@ -20,6 +20,10 @@ SCENARIOS = [
     "max_block_ms_bounds_the_wait_for_an_unknown_partition",
     "connections_max_idle_ms_closes_and_comes_back",
     "buffer_memory_smaller_than_the_load_only_slows",
+    "consumer_protocol_group_of_two_restarts_from_the_commit",
+    "consumer_protocol_partition_is_never_two_members_at_a_time",
+    "consumer_protocol_follows_new_partitions_and_topics",
+    "consumer_protocol_static_member_comes_back_to_its_partitions",
 ]
 
 

@@ -159,7 +159,7 @@ static void resources_keep_what_is_set_on_them(void **state)
     assert_int_equal(
         group_config_number(kit_image(&k), SLICE("h"), "consumer.heartbeat.interval.ms", NULL),
         5000);
-    assert_int_equal(set(&k, RESOURCE_GROUP, "g", name, SLICE("1")), ERR_INVALID_CONFIG);
+    assert_int_equal(set(&k, RESOURCE_GROUP, "g", name, SLICE("0")), ERR_INVALID_CONFIG);
     assert_int_equal(set(&k, RESOURCE_GROUP, "g", SLICE("x"), SLICE("1")), ERR_INVALID_CONFIG);
     assert_int_equal(set(&k, RESOURCE_CLIENT_METRICS, "m", SLICE("x"), SLICE("1")),
                      ERR_INVALID_REQUEST);

@@ -15,9 +15,10 @@ import org.apache.kafka.common.errors.*;
 import org.apache.kafka.common.header.internals.RecordHeader;
 
 /**
- * The scenarios of Apache Kafka's own client. Run with the bootstrap list: every scenario prints
- * one line, "PASS name" or "FAIL name: why". Run with "member", bootstrap, group and topic: one
- * group member that prints the count of its partitions until it is killed.
+ * The scenarios of Apache Kafka's own client. Run with the bootstrap list: every scenario (whose
+ * name begins as told) prints one line, "PASS name" or "FAIL name: why". Run with "member",
+ * bootstrap, group and topic: one group member that prints the count of its partitions until it is
+ * killed.
  */
 public final class Scenarios {
     interface Scenario {
@@ -48,6 +49,9 @@ public final class Scenarios {
         all.put("max_block_ms_bounds_the_wait_for_an_unknown_partition", Scenarios::maxBlock);
         all.put("connections_max_idle_ms_closes_and_comes_back", Scenarios::maxIdle);
         all.put("buffer_memory_smaller_than_the_load_only_slows", Scenarios::bufferMemory);
+        ConsumerProtocol.addTo(all);
+        if (args.length > 1)
+            all.keySet().removeIf(name -> !name.startsWith(args[1]));
         for (Map.Entry<String, Scenario> one : all.entrySet()) {
             try {
                 one.getValue().run();
@@ -57,7 +61,8 @@ public final class Scenarios {
                     + Arrays.toString(Arrays.copyOf(err.getStackTrace(), 6)));
             }
         }
-        admin.close();
+        if (admin != null)
+            admin.close();
     }
 
     private static void roundTrip(String codec, String acks) throws Exception {

@@ -1,0 +1,195 @@
+/*
+ * What the members want, whether it changed, and the assignment for all of them.
+ */
+#include <stdlib.h>
+
+#include "coord/assignor.h"
+#include "coord/group_consumer_internal.h"
+
+bool consumer_member_wants(const struct group_consumer *g, const struct consumer_member *m,
+                           struct slice topic)
+{
+    (void)g;
+    return consumer_names_have(&m->topics, topic);
+}
+
+/* The topics of the cluster that somebody wants. */
+struct wanted {
+    struct arena arena;
+    const struct image *img;
+    bool *marks;                       /* by place in img->topics */
+    int32_t *numbers;                  /* likewise: place in topics */
+    const struct image_topic **topics; /* by id */
+    int32_t count;
+};
+
+static int32_t topic_place(const struct image *img, struct slice name)
+{
+    int32_t low = 0, high = img->topics_count;
+    while (low < high) {
+        int32_t middle = (low + high) / 2;
+        if (slice_compare(img->topics[middle]->name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < img->topics_count && slice_equal(img->topics[low]->name, name) ? low : -1;
+}
+
+static void mark_names(struct wanted *w, const struct consumer_names *names)
+{
+    FOR_EACH (name, names->items, names->count) {
+        int32_t place = topic_place(w->img, *name);
+        if (place >= 0)
+            w->marks[place] = true;
+    }
+}
+
+static void wanted_find(struct wanted *w, const struct group_consumer *g, const struct image *img)
+{
+    size_t count = (size_t)img->topics_count + 1;
+    *w = (struct wanted){.img = img};
+    arena_init(&w->arena, 0);
+    w->marks = arena_need(&w->arena, count * sizeof(*w->marks));
+    w->numbers = arena_need(&w->arena, count * sizeof(*w->numbers));
+    w->topics = arena_need(&w->arena, count * sizeof(struct image_topic *));
+    CONSUMER_MEMBERS(m, g)
+    mark_names(w, &m->topics);
+    for (int32_t i = 0; i < img->topics_count; i++) {
+        int32_t place = topic_place(img, img->topics_by_id[i]->name);
+        if (place < 0 || !w->marks[place])
+            continue;
+        w->numbers[place] = w->count;
+        w->topics[w->count++] = img->topics_by_id[i];
+    }
+}
+
+/* --- Has it changed? --- */
+
+static uint64_t hash_more(uint64_t hash, const void *data, size_t size)
+{
+    const uint8_t *bytes = data;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 1099511628211u; /* FNV-1a */
+    return hash;
+}
+
+static uint64_t hash_racks(uint64_t hash, const struct image *img, const struct image_topic *topic)
+{
+    FOR_EACH (p, topic->partitions, topic->partitions_count) {
+        FOR_EACH (id, p->replicas, p->replicas_count) {
+            const struct image_broker *b = image_find_broker(img, *id);
+            struct slice rack = b != NULL && !slice_is_null(b->rack) ? b->rack : SLICE("");
+            hash = hash_more(hash, rack.data, rack.size);
+            hash = hash_more(hash, ",", 1);
+        }
+        hash = hash_more(hash, ";", 1);
+    }
+    return hash;
+}
+
+static uint64_t topics_hash(const struct group_consumer *g, const struct image *img)
+{
+    struct wanted w;
+    uint64_t hash = 14695981039346656037u;
+    bool racks = false;
+    CONSUMER_MEMBERS(m, g)
+    racks = racks || !slice_is_null(m->rack);
+    wanted_find(&w, g, img);
+    for (int32_t i = 0; i < w.count; i++) {
+        const struct image_topic *topic = w.topics[i];
+        hash = hash_more(hash, topic->id.bytes, sizeof(topic->id.bytes));
+        hash = hash_more(hash, &topic->partitions_count, sizeof(topic->partitions_count));
+        if (racks)
+            hash = hash_racks(hash, img, topic);
+    }
+    arena_deinit(&w.arena);
+    return hash;
+}
+
+void consumer_epoch_follow(struct group_consumer *g, bool bump, const struct consumer_event *event)
+{
+    if (!bump && event->img->index == g->seen_index)
+        return;
+    uint64_t hash = topics_hash(g, event->img);
+    g->seen_index = event->img->index;
+    if (!bump && hash == g->topics_hash)
+        return;
+    g->epoch++;
+    g->topics_hash = hash;
+    g->unwritten = true;
+}
+
+/* --- The assignment --- */
+
+static int compare_numbers(const void *a, const void *b)
+{
+    int32_t x = *(const int32_t *)a, y = *(const int32_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void numbers_add(struct wanted *w, const struct consumer_names *names,
+                        struct assignor_member *out)
+{
+    FOR_EACH (name, names->items, names->count) {
+        int32_t place = topic_place(w->img, *name);
+        if (place >= 0)
+            out->topics[out->topics_count++] = w->numbers[place];
+    }
+}
+
+static void member_prepare(struct wanted *w, const struct consumer_member *m,
+                           struct assignor_member *out)
+{
+    int32_t count = 0;
+    *out = (struct assignor_member){
+        .id = m->id, .instance_id = m->instance_id, .rack = m->rack, .now = m->target};
+    out->topics = arena_need(&w->arena, ((size_t)m->topics.count + 1) * sizeof(*out->topics));
+    numbers_add(w, &m->topics, out);
+    qsort(out->topics, (size_t)out->topics_count, sizeof(*out->topics), compare_numbers);
+    for (int32_t i = 0; i < out->topics_count; i++)
+        if (i == 0 || out->topics[i] != out->topics[count - 1])
+            out->topics[count++] = out->topics[i];
+    out->topics_count = count;
+}
+
+struct slice group_consumer_assignor(const struct group_consumer *g)
+{
+    struct slice best = g->config.assignor;
+    int32_t best_votes = 0;
+    CONSUMER_MEMBERS(m, g)
+    {
+        int32_t votes = 0;
+        if (slice_is_null(m->assignor) || (best_votes > 0 && slice_equal(m->assignor, best)))
+            continue;
+        CONSUMER_MEMBERS(other, g)
+        votes += !slice_is_null(other->assignor) && slice_equal(other->assignor, m->assignor);
+        if (votes > best_votes) {
+            best = m->assignor;
+            best_votes = votes;
+        }
+    }
+    return best;
+}
+
+void consumer_assign(struct group_consumer *g, const struct consumer_event *event)
+{
+    if (g->epoch <= g->assignment_epoch || event->now_ms < g->assign_after_ms)
+        return;
+    struct wanted w;
+    wanted_find(&w, g, event->img);
+    struct assignor_group group = {.img = event->img, .topics = w.topics, .topics_count = w.count};
+    group.members = arena_need(&w.arena, ((size_t)g->members_count + 1) * sizeof(*group.members));
+    CONSUMER_MEMBERS(m, g)
+    member_prepare(&w, m, &group.members[group.members_count++]);
+    assignor *assign = assignor_find(group_consumer_assignor(g));
+    CHECK(assign != NULL); /* names are checked when they come in */
+    assign(&group);
+    int32_t i = 0;
+    CONSUMER_MEMBERS(m, g)
+    partition_set_move(&m->target, &group.members[i++].out);
+    arena_deinit(&w.arena);
+    g->assignment_epoch = g->epoch;
+    g->assign_after_ms = event->now_ms + g->config.assignment_interval_ms;
+    g->unwritten = true;
+}

@@ -1,0 +1,60 @@
+/* Parts of a group of the consumer protocol: for group_consumer*.c only. */
+#pragma once
+
+#include "coord/group_consumer.h"
+#include "coord/group_internal.h"
+
+/* An answer that waits for a write. */
+struct consumer_answer {
+    struct list link; /* in the order of their numbers */
+    uint64_t number;
+    void *token;
+    struct slice member_id;
+    int32_t epoch;
+    int32_t heartbeat_ms;
+    bool has_assignment;
+    struct partition_set assignment;
+};
+
+/* --- Members (group_consumer_members.c) --- */
+
+struct consumer_member *consumer_member_new(struct slice id);
+/* Everything but id and epochs. */
+struct consumer_member *consumer_member_clone(const struct consumer_member *m, struct slice id);
+void consumer_member_add(struct group_consumer *g, struct consumer_member *m);
+void consumer_member_remove(struct group_consumer *g, struct consumer_member *m);
+struct consumer_member *consumer_member_find_instance(const struct group_consumer *g,
+                                                      struct slice instance_id);
+/* What a heartbeat says of the member. true: it wants other topics than before. */
+bool consumer_member_update(struct group_consumer *g, struct consumer_member *m,
+                            const struct consumer_heartbeat *in);
+bool consumer_names_have(const struct consumer_names *names, struct slice name);
+void consumer_names_free(struct consumer_names *names);
+/* Sorts and copies. */
+void consumer_names_set(struct consumer_names *names, const struct slice *items, int32_t count);
+
+/* --- Assignment (group_consumer_assign.c) --- */
+
+/* Does the member want this topic? */
+bool consumer_member_wants(const struct group_consumer *g, const struct consumer_member *m,
+                           struct slice topic);
+/* Begin a new epoch when asked to, or when the topics that the members want are others than they
+ * were. */
+void consumer_epoch_follow(struct group_consumer *g, bool bump, const struct consumer_event *event);
+/* Make a new assignment when the epoch has none and its time has come. */
+void consumer_assign(struct group_consumer *g, const struct consumer_event *event);
+
+/* --- Reconciliation (group_consumer_reconcile.c) --- */
+
+/* Bring the member closer to its target. owned NULL: it did not say what it has. */
+void consumer_reconcile(struct group_consumer *g, struct consumer_member *m,
+                        const struct partition_set *owned, const struct consumer_event *event);
+bool consumer_member_is_reconciled(const struct group_consumer *g, const struct consumer_member *m);
+
+/* --- Answers and writes (group_consumer.c) --- */
+
+void consumer_refuse(struct group_effects *fx, void *token, enum error_code err, const char *text);
+void consumer_flush(struct group_consumer *g, struct group_effects *fx);
+/* Out; the others get its partitions in their next heartbeats. */
+void consumer_member_drop(struct group_consumer *g, struct consumer_member *m,
+                          const struct consumer_event *event);
