@@ -81,7 +81,8 @@ static const struct {
     int64_t factor;
 } COARSE[CONFIG_COARSE_COUNT] = {{"log.retention.hours", CONFIG_RETENTION_MS, 3600000},
                                  {"log.retention.minutes", CONFIG_RETENTION_MS, 60000},
-                                 {"log.roll.hours", CONFIG_ROLL_MS, 3600000}};
+                                 {"log.roll.hours", CONFIG_ROLL_MS, 3600000},
+                                 {"log.roll.jitter.hours", CONFIG_ROLL_JITTER_MS, 3600000}};
 
 static int coarse_find(const char *name)
 {

@@ -32,7 +32,7 @@ struct listener_address {
 };
 
 #define LISTENERS_MAX       16
-#define CONFIG_COARSE_COUNT 3 /* log.retention.hours and the like */
+#define CONFIG_COARSE_COUNT 4 /* log.retention.hours and the like */
 
 struct config {
     int64_t numbers[CONFIG_COUNT];

@@ -77,10 +77,10 @@ static void on_flushed(void *arg, struct uuid topic_id, int32_t partition)
     fetchers_flushed(arg, topic_id, partition);
 }
 
-static void on_replica_failed(void *arg, struct uuid topic_id, int32_t partition)
+static void on_replica_failed(void *arg, struct uuid topic_id, int32_t partition, bool serves)
 {
     struct node *n = arg;
-    wiring_replica_failed(n->wiring, topic_id, partition);
+    wiring_replica_failed(n->wiring, topic_id, partition, serves);
 }
 
 /* --- Parts --- */
@@ -132,6 +132,8 @@ static int replicas_begin(struct node *n, char **dirs, int count)
                     .backoff_ms = config_number(&n->config, CONFIG_CLEANER_BACKOFF_MS),
                     .map_bytes_max = (size_t)config_number(&n->config, CONFIG_CLEANER_BUFFER),
                     .bytes_per_second = config_number(&n->config, CONFIG_CLEANER_RATE)},
+        .scrubber = {.bytes_per_second = config_number(&n->config, CONFIG_SCRUB_RATE),
+                     .interval_ms = config_number(&n->config, CONFIG_SCRUB_INTERVAL_MS)},
         .callbacks = {.arg = n,
                       .propose_isr = on_propose,
                       .follower_flushed = on_flushed,

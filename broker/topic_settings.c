@@ -16,6 +16,10 @@ static const char *broker_name(const char *name)
         {"retention.bytes", "log.retention.bytes"},
         {"segment.bytes", "log.segment.bytes"},
         {"segment.ms", "log.roll.ms"},
+        {"segment.jitter.ms", "log.roll.jitter.ms"},
+        {"preallocate", "log.preallocate"},
+        {"flush.messages", "log.flush.interval.messages"},
+        {"flush.ms", "log.flush.interval.ms"},
         {"max.message.bytes", "message.max.bytes"},
         {"message.timestamp.type", "log.message.timestamp.type"},
         {"message.timestamp.before.max.ms", "log.message.timestamp.before.max.ms"},
@@ -64,6 +68,14 @@ static int64_t topic_setting_number(const struct config *c, const struct image *
     return strtoll(text, NULL, 10);
 }
 
+static bool topic_setting_true(const struct config *c, const struct image *img,
+                               const struct image_topic *topic, const char *name,
+                               enum config_key key)
+{
+    struct slice value = topic_setting(c, img, topic, name);
+    return slice_is_null(value) ? config_number(c, key) != 0 : slice_equals_text(value, "true");
+}
+
 static bool contains(struct slice text, const char *word)
 {
     size_t size = strlen(word);
@@ -85,16 +97,18 @@ void topic_partition_config(const struct config *c, const struct image *img,
 {
 #define NUMBER(name, key) topic_setting_number(c, img, topic, name, config_number(c, CONFIG_##key))
     struct slice policy = text_or(c, img, topic, "cleanup.policy", CONFIG_CLEANUP_POLICY);
-    struct slice caching = topic_setting(c, img, topic, "write.caching");
     *out = (struct partition_config){
         .log = log_config_default(),
         .min_insync_replicas = (int32_t)NUMBER("min.insync.replicas", MIN_INSYNC),
-        .write_caching = slice_is_null(caching) ? config_number(c, CONFIG_WRITE_CACHING) != 0
-                                                : slice_equals_text(caching, "true"),
+        .write_caching = topic_setting_true(c, img, topic, "write.caching", CONFIG_WRITE_CACHING),
         .replica_lag_time_max_ms = config_number(c, CONFIG_REPLICA_LAG_MS),
     };
     out->log.segment_bytes = (int32_t)NUMBER("segment.bytes", SEGMENT_BYTES);
     out->log.segment_ms = NUMBER("segment.ms", ROLL_MS);
+    out->log.segment_jitter_ms = NUMBER("segment.jitter.ms", ROLL_JITTER_MS);
+    out->log.preallocate = topic_setting_true(c, img, topic, "preallocate", CONFIG_PREALLOCATE);
+    out->log.flush_messages = NUMBER("flush.messages", FLUSH_MESSAGES);
+    out->log.flush_ms = NUMBER("flush.ms", FLUSH_MS);
     out->log.index_interval_bytes = (int32_t)NUMBER("index.interval.bytes", INDEX_INTERVAL);
     out->log.index_bytes_max = (int32_t)NUMBER("segment.index.bytes", INDEX_BYTES);
     out->log.retention_ms = NUMBER("retention.ms", RETENTION_MS);

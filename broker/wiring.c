@@ -45,6 +45,7 @@ struct failure {
     struct wiring *wiring;
     struct uuid topic_id;
     int32_t partition;
+    bool serves;
 };
 
 static bool contains(const int32_t *ids, int count, int32_t id)
@@ -92,7 +93,7 @@ static void topic_apply(struct wiring *w, const struct image *img, const struct 
                   "topic=" SLICE_FMT " partition=%d error=%s", SLICE_ARG(topic->name), i,
                   error_name(err));
         if (err == ERR_KAFKA_STORAGE_ERROR && contains(p->isr, p->isr_count, node->id))
-            wiring_replica_failed(w, topic->id, i);
+            wiring_replica_failed(w, topic->id, i, false);
     }
 }
 
@@ -120,12 +121,29 @@ static bool broker_configs_changed(const struct image *a, const struct image *b)
     return false;
 }
 
+struct keeping {
+    const struct image *img;
+    int32_t node_id;
+};
+
 static bool stray_keep(void *arg, struct uuid topic_id, int32_t index)
 {
-    const struct wiring *w = arg;
-    const struct image_topic *t = image_find_topic_by_id(w->applied, topic_id);
+    const struct keeping *keeping = arg;
+    const struct image_topic *t = image_find_topic_by_id(keeping->img, topic_id);
     const struct image_partition *p = t ? image_find_partition(t, index) : NULL;
-    return p != NULL && contains(p->replicas, p->replicas_count, w->node->id);
+    return p != NULL && contains(p->replicas, p->replicas_count, keeping->node_id);
+}
+
+/* Before roles are taken over: a topic made anew while this node was away needs the folder that its
+ * predecessor of the same name still has. */
+static void strays_remove(struct wiring *w, const struct image *img)
+{
+    struct keeping keeping = {img, w->node->id};
+    if (w->strays_removed)
+        return;
+    w->strays_removed = true;
+    replicas_note_cluster(w->node->replicas, img->cluster_id);
+    replicas_remove_strays(w->node->replicas, stray_keep, &keeping);
 }
 
 /* Only an image that has this process's registration is complete: an older one, seen while the log
@@ -190,6 +208,7 @@ static void image_apply(struct wiring *w, struct image *img)
         image_unref(img);
         return;
     }
+    strays_remove(w, img);
     struct image *before = w->applied;
     bool all = broker_configs_changed(before, img);
     for (int i = 0; i < img->topics_count; i++) {
@@ -204,11 +223,6 @@ static void image_apply(struct wiring *w, struct image *img)
     w->applied = img;
     mutex_unlock(&w->lock);
     image_unref(before);
-    if (!w->strays_removed) {
-        w->strays_removed = true;
-        replicas_note_cluster(w->node->replicas, img->cluster_id);
-        replicas_remove_strays(w->node->replicas, stray_keep, w);
-    }
     fetchers_update(w->node, img);
     index_reached(w, img->index);
 }
@@ -279,7 +293,8 @@ static void failure_run(struct inbox_message *message)
     struct replica_failed c = {.node_id = node->id,
                                .broker_epoch = atomic_load(&node->broker_epoch),
                                .topic_id = f->topic_id,
-                               .partition = f->partition};
+                               .partition = f->partition,
+                               .serves = f->serves};
     struct buffer command = {0};
     command_encode_replica_failed(&command, &c);
     quorum_submit(node->quorum, buffer_slice(&command),
@@ -343,11 +358,14 @@ void wiring_propose_isr(struct wiring *w, const struct isr_proposal *isr)
         free(p);
 }
 
-void wiring_replica_failed(struct wiring *w, struct uuid topic_id, int32_t partition)
+void wiring_replica_failed(struct wiring *w, struct uuid topic_id, int32_t partition, bool serves)
 {
     struct failure *f = mem_zalloc(sizeof(*f));
-    *f = (struct failure){
-        .message.run = failure_run, .wiring = w, .topic_id = topic_id, .partition = partition};
+    *f = (struct failure){.message.run = failure_run,
+                          .wiring = w,
+                          .topic_id = topic_id,
+                          .partition = partition,
+                          .serves = serves};
     if (!inbox_post(&w->inbox, &f->message))
         free(f);
 }

@@ -35,4 +35,4 @@ bool wiring_left_lately(struct wiring *w, int32_t node_id);
 /* For replicas_callbacks.propose_isr; any thread. */
 void wiring_propose_isr(struct wiring *w, const struct isr_proposal *proposal);
 /* For replicas_callbacks.replica_failed; any thread. */
-void wiring_replica_failed(struct wiring *w, struct uuid topic_id, int32_t partition);
+void wiring_replica_failed(struct wiring *w, struct uuid topic_id, int32_t partition, bool serves);

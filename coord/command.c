@@ -178,6 +178,7 @@ static void fields_replica_failed(const struct codec *k, struct replica_failed *
     codec_i64(k, &c->broker_epoch);
     codec_uuid(k, &c->topic_id);
     codec_i32(k, &c->partition);
+    codec_bool(k, &c->serves);
 }
 
 static void fields_alter_partition(const struct codec *k, struct alter_partition *c)

@@ -172,12 +172,14 @@ struct alter_partition {
 };
 
 /* The disk under a replica of this broker failed: it can neither lead nor follow. Nothing changes
- * when that is known. ERR_STALE_BROKER_EPOCH after the broker started again. */
+ * when that is known. With `serves` it is only damaged: ERR_INELIGIBLE_REPLICA when it is the last
+ * one in sync. ERR_STALE_BROKER_EPOCH after the broker started again. */
 struct replica_failed {
     int32_t node_id;
     int64_t broker_epoch;
     struct uuid topic_id;
     int32_t partition;
+    bool serves;
 };
 
 struct command_partition {

@@ -1,8 +1,10 @@
 /*
- * A replica whose disk failed while its broker lives on (Kafka: AssignReplicasToDirs, KIP-858).
+ * A replica whose disk failed while its broker lives on (Kafka: AssignReplicasToDirs, KIP-858), or
+ * in which a scrub found damage.
  *
  * It leaves ISR and ELR, and whoever else is in sync leads. As the last one in sync it stays there,
- * without a leader: the partition comes back with that disk or by an unclean election.
+ * without a leader: the partition comes back with that disk or by an unclean election. One that is
+ * only damaged goes on serving then.
  */
 #include "coord/elect.h"
 #include "coord/metadata_internal.h"
@@ -27,8 +29,11 @@ enum error_code apply_replica_failed(struct apply *a, const struct replica_faile
     const struct image_topic *topic = image_find_topic_by_id(img, c->topic_id);
     if (topic == NULL)
         return refuse(a->reason, ERR_UNKNOWN_TOPIC_ID, "No topic has this id");
-    if (image_find_partition(topic, c->partition) == NULL)
+    const struct image_partition *p = image_find_partition(topic, c->partition);
+    if (p == NULL)
         return refuse(a->reason, ERR_UNKNOWN_TOPIC_OR_PARTITION, "No such partition");
+    if (c->serves && p->isr_count == 1 && p->isr[0] == c->node_id)
+        return refuse(a->reason, ERR_INELIGIBLE_REPLICA, "No other replica is in sync");
     struct election e;
     election_init(&e, img, topic, c->partition);
     give_up(&e, c->node_id);

@@ -70,15 +70,30 @@ int epochs_load(struct epochs *e)
     return err;
 }
 
+static void print(const struct epochs *e, struct buffer *text)
+{
+    buffer_printf(text, "0\n%zu\n", e->entries.count);
+    FOR_EACH (entry, e->entries.items, (ptrdiff_t)e->entries.count)
+        buffer_printf(text, "%" PRId32 " %" PRId64 "\n", entry->epoch, entry->start_offset);
+    buffer_append(text, "", 1);
+}
+
 int epochs_store(const struct epochs *e)
 {
     struct buffer text = {0};
-    buffer_printf(&text, "0\n%zu\n", e->entries.count);
-    FOR_EACH (entry, e->entries.items, (ptrdiff_t)e->entries.count)
-        buffer_printf(&text, "%" PRId32 " %" PRId64 "\n", entry->epoch, entry->start_offset);
-    buffer_append(&text, "", 1);
+    print(e, &text);
     int err = fs_write_text(e->fs, e->path, (const char *)text.data);
     buffer_deinit(&text);
+    return err;
+}
+
+int epochs_settle(struct epochs *e)
+{
+    struct buffer text = {0};
+    print(e, &text);
+    int err = fs_put_text(e->fs, e->path, (const char *)text.data);
+    buffer_deinit(&text);
+    e->deferred = e->deferred && err != 0;
     return err;
 }
 
@@ -99,7 +114,7 @@ static struct saved save(const struct epochs *e)
 
 static int store_or_restore(struct epochs *e, struct saved old)
 {
-    int err = epochs_store(e);
+    int err = e->deferred ? 0 : epochs_store(e);
     if (err != 0) {
         vec_clear(&e->entries);
         FOR_EACH (entry, old.items, (ptrdiff_t)old.count)

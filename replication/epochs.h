@@ -8,7 +8,8 @@
  *
  * Epochs grow strictly, start offsets never fall. An entry may have no records (yet): it stays,
  * because a follower's question about it must be answered right. Every change is on disk before the
- * call returns; when it cannot be, nothing has changed.
+ * call returns; when it cannot be, nothing has changed. Only the cache of a log that never held a
+ * record is kept in memory until epochs_settle().
  *
  * Lock: the log's.
  */
@@ -26,6 +27,7 @@ struct epochs {
     const struct fs *fs;
     char *path;
     VEC(struct epoch_entry) entries;
+    bool deferred; /* changes stay in memory: the log holds nothing that needs them yet */
 };
 
 /* path: copied. */
@@ -36,6 +38,9 @@ void epochs_deinit(struct epochs *e);
 int epochs_load(struct epochs *e) MUST_CHECK;
 /* Write all entries. */
 int epochs_store(const struct epochs *e) MUST_CHECK;
+
+/* Write all entries without a sync; from now on every change is durable. */
+int epochs_settle(struct epochs *e) MUST_CHECK;
 
 /* Note that `epoch` begins at start_offset; entries that contradict it (later epochs, later starts,
  * empty ones at the same start) go. No change when it is the latest epoch already. */

@@ -20,6 +20,16 @@ static void push(struct replica_entry *e)
     sem_post(&rs->flush_work);
 }
 
+bool flush_is_due(const struct replica_entry *e)
+{
+    const struct log *log = partition_log(e->base.partition);
+    if (e->closing)
+        return false;
+    if (!e->write_caching)
+        return log_flushed_end_offset(log) < log_end_offset(log);
+    return log_flush_is_due(log, clock_monotonic_ms() - e->flushed_ms);
+}
+
 void flush_queue(struct replica_entry *e)
 {
     if (e->flushing) {
@@ -37,6 +47,7 @@ static void flush_finish(struct replica_entry *e, struct log_flush *flush, int s
     struct partition *p = e->base.partition;
     struct partition_effects fx = {0};
     e->flushing = false;
+    e->flushed_ms = clock_monotonic_ms();
     if (p == NULL)
         return;
     if (log_flush_end(partition_log(p), flush, sync_error) != ERR_NONE || e->doomed) {
@@ -50,8 +61,7 @@ static void flush_finish(struct replica_entry *e, struct log_flush *flush, int s
                                                      e->base.topic_id, e->base.index);
     replica_effects(e, &fx);
     /* One flush takes a few segments; more may have been rolled meanwhile. */
-    const struct log *log = partition_log(p);
-    if (e->dirty || log_flushed_end_offset(log) < log_end_offset(log))
+    if (e->dirty || flush_is_due(e))
         flush_queue(e);
 }
 

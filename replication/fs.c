@@ -88,6 +88,18 @@ static int real_truncate(void *arg, struct fs_file file, int64_t size)
     return ftruncate(file.fd, size) == 0 ? 0 : -errno;
 }
 
+static void real_uncache(void *arg, struct fs_file file, int64_t position, int64_t size)
+{
+    (void)arg;
+    (void)posix_fadvise(file.fd, position, size, POSIX_FADV_DONTNEED);
+}
+
+static int real_reserve(void *arg, struct fs_file file, int64_t size)
+{
+    (void)arg;
+    return fallocate(file.fd, FALLOC_FL_KEEP_SIZE, 0, size) == 0 ? 0 : -errno;
+}
+
 static int real_sync(void *arg, struct fs_file file)
 {
     (void)arg;
@@ -182,6 +194,8 @@ const struct fs fs_real = {
     .close = real_close,
     .read = real_read,
     .write = real_write,
+    .uncache = real_uncache,
+    .reserve = real_reserve,
     .truncate = real_truncate,
     .sync = real_sync,
     .size = real_size,
@@ -224,7 +238,7 @@ int fs_read_text(const struct fs *fs, const char *path, char **text, size_t size
     return 0;
 }
 
-static int write_synced(const struct fs *fs, const char *path, const char *text)
+static int write_whole(const struct fs *fs, const char *path, const char *text, bool synced)
 {
     struct fs_file file;
     int err = fs->open(fs->arg, path, FS_CREATE, &file);
@@ -234,8 +248,24 @@ static int write_synced(const struct fs *fs, const char *path, const char *text)
     err = fs->truncate(fs->arg, file, 0);
     if (err == 0 && part.iov_len > 0)
         err = fs->write(fs->arg, file, &part, 1, 0);
-    if (err == 0)
+    if (err == 0 && synced)
         err = fs->sync(fs->arg, file);
+    fs->close(fs->arg, file);
+    return err;
+}
+
+int fs_put_text(const struct fs *fs, const char *path, const char *text)
+{
+    return write_whole(fs, path, text, false);
+}
+
+int fs_sync_path(const struct fs *fs, const char *path)
+{
+    struct fs_file file;
+    int err = fs->open(fs->arg, path, FS_WRITE, &file);
+    if (err != 0)
+        return err;
+    err = fs->sync(fs->arg, file);
     fs->close(fs->arg, file);
     return err;
 }
@@ -249,7 +279,7 @@ int fs_write_text(const struct fs *fs, const char *path, const char *text)
         return -ENAMETOOLONG;
     fs_folder_of(path, folder);
 
-    int err = write_synced(fs, temporary, text);
+    int err = write_whole(fs, temporary, text, true);
     if (err == 0)
         err = fs->rename(fs->arg, temporary, path);
     if (err == 0)

@@ -42,6 +42,11 @@ struct fs {
     /* All of it, or -errno (a part may have been written then). */
     int (*write)(void *arg, struct fs_file file, const struct iovec *parts, int count,
                  int64_t position);
+    /* Bytes that will not be read again soon: the page cache need not keep them. */
+    void (*uncache)(void *arg, struct fs_file file, int64_t position, int64_t size);
+    /* Take the blocks of [0, size) on disk; the file's size stays, and truncating to it gives back
+     * what lies behind. */
+    int (*reserve)(void *arg, struct fs_file file, int64_t size);
     int (*truncate)(void *arg, struct fs_file file, int64_t size);
     /* fdatasync; an error means the file's unsynced bytes may be gone: never retry and go on. */
     int (*sync)(void *arg, struct fs_file file);
@@ -65,6 +70,10 @@ extern const struct fs fs_real;
  * or the new content. */
 int fs_read_text(const struct fs *fs, const char *path, char **text, size_t size_max) MUST_CHECK;
 int fs_write_text(const struct fs *fs, const char *path, const char *text) MUST_CHECK;
+/* The same in place and without a sync: after a power cut it may be missing, empty or torn. */
+int fs_put_text(const struct fs *fs, const char *path, const char *text) MUST_CHECK;
+/* Make a file's content durable by its name. */
+int fs_sync_path(const struct fs *fs, const char *path) MUST_CHECK;
 
 /* The folder of a path ("." when it names none). */
 void fs_folder_of(const char *path, char folder[FS_PATH_MAX]);

@@ -284,14 +284,12 @@ int index_truncate(struct index *ix, int64_t value_end)
     return 0;
 }
 
-int index_reset(struct index *ix)
+int index_forget(struct index *ix)
 {
-    int err = cut_file(ix, 0);
-    if (err != 0)
-        return err;
+    int err = ix->fs->remove(ix->fs->arg, ix->path);
     buffer_clear(&ix->pending);
     ix->count = ix->count_stored = 0;
-    return 0;
+    return err == -ENOENT ? 0 : err;
 }
 
 int64_t index_size_bytes(const struct index *ix)

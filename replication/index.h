@@ -61,7 +61,7 @@ int index_floor_value(const struct index *ix, int64_t value, struct index_entry 
 /* Keep only the entries whose value (offset index: position; time index: offset) is below
  * `value_end`; the file is cut too. */
 int index_truncate(struct index *ix, int64_t value_end) MUST_CHECK;
-/* Throw all entries away, in memory and in the file. */
-int index_reset(struct index *ix) MUST_CHECK;
+/* Throw all entries away, in memory and with the file; it comes back when something is stored. */
+int index_forget(struct index *ix) MUST_CHECK;
 
 int64_t index_size_bytes(const struct index *ix);

@@ -13,9 +13,9 @@
 
 #include "proto/base/clock.h"
 #include "proto/base/logging.h"
+#include "replication/partition_metadata.h"
 #include "replication/replicas_internal.h"
 
-#define METADATA_BYTES_MAX  4096
 #define THREADS_A_DIR       2 /* num.recovery.threads.per.data.dir, where it is not given */
 #define OPEN_FILES_MIN      64
 #define PROGRESS_MS         5000
@@ -73,16 +73,14 @@ enum error_code replica_open_log(struct replica_entry *e, const struct partition
 
 enum error_code replica_start_over(struct replica_entry *e, const struct partition_config *config)
 {
-    const struct fs *fs = e->owner->fs;
-    char path[FS_PATH_MAX], aside[FS_PATH_MAX + 64], id[UUID_TEXT_SIZE];
+    char path[FS_PATH_MAX], aside[FS_PATH_MAX];
+    struct partition *p = e->base.partition;
+    e->base.partition = NULL;
+    if (p != NULL)
+        log_close(partition_take_log(p));
+    partition_free(p);
     replica_folder(e, path);
-    uuid_to_text(e->base.topic_id, id);
-    snprintf(aside, sizeof(aside), "%s.%s-stray", path, id);
-    int rc = log_remove_folder(fs, aside); /* of an earlier time */
-    if (rc == 0)
-        rc = fs->rename(fs->arg, path, aside);
-    if (rc == 0)
-        rc = fs->sync_dir(fs->arg, e->owner->dirs[e->log_dir].path);
+    int rc = partition_folder_set_aside(e->owner->fs, path, e->base.topic_id, aside);
     if (rc < 0) {
         LOG_ERROR("could not set a damaged log aside, the replica stays offline",
                   "dir=%s error=\"%s\"", path, strerror(-rc));
@@ -91,21 +89,6 @@ enum error_code replica_start_over(struct replica_entry *e, const struct partiti
     LOG_WARN("fetching a damaged partition anew", "dir=%s kept=%s", path, aside);
     e->damaged = false;
     return replica_open_log(e, config);
-}
-
-static bool topic_id_read(struct replicas *rs, const char *folder, struct uuid *id)
-{
-    char path[FS_PATH_MAX + 32];
-    char *text = NULL;
-    snprintf(path, sizeof(path), "%s/partition.metadata", folder);
-    bool found = false;
-    if (fs_read_text(rs->fs, path, &text, METADATA_BYTES_MAX) == 0) {
-        char *at = strstr(text, "topic_id: ");
-        found = at != NULL && strlen(at + 10) >= UUID_TEXT_SIZE - 1 &&
-                uuid_from_text(slice_of(at + 10, UUID_TEXT_SIZE - 1), id) == 0;
-    }
-    free(text);
-    return found;
 }
 
 /* <topic>-<index>: the last dash; NULL when it is no partition's folder. */
@@ -142,6 +125,19 @@ static void add_entry(struct loading *l, struct replica_entry *e, enum error_cod
     }
 }
 
+/* A power cut left a folder whose making was not durable yet: its topic makes it anew. Any other is
+ * left as it is. */
+static void drop_half_made(const struct fs *fs, const char *path, int err)
+{
+    if (err == -ENOENT || err == -EBADMSG)
+        err = partition_folder_has_content(fs, path);
+    if (err == 0)
+        err = log_remove_folder(fs, path);
+    if (err != 0)
+        LOG_WARN("a folder of no known topic is left alone", "dir=%s reason=\"%s\"", path,
+                 err > 0 ? "it has content" : strerror(-err));
+}
+
 static enum error_code open_folder(struct loading *l, int log_dir, const char *name)
 {
     struct replicas *rs = l->rs;
@@ -150,8 +146,11 @@ static enum error_code open_folder(struct loading *l, int log_dir, const char *n
     int32_t index;
     const char *dash = folder_dash(name, &index);
     snprintf(path, sizeof(path), "%s/%s", rs->dirs[log_dir].path, name);
-    if (!topic_id_read(rs, path, &id))
+    int rc = partition_metadata_read(rs->fs, path, &id);
+    if (rc != 0) {
+        drop_half_made(rs->fs, path, rc);
         return ERR_NONE;
+    }
     struct partition_config config = {
         .log = log_config_default(), .min_insync_replicas = 1, .replica_lag_time_max_ms = 30000};
     struct replica_entry *e =

@@ -15,6 +15,8 @@ struct log_config log_config_default(void)
     return (struct log_config){
         .segment_bytes = 1024 * 1024 * 1024,
         .segment_ms = INT64_C(7) * 24 * 3600 * 1000,
+        .flush_messages = INT64_MAX,
+        .flush_ms = INT64_MAX,
         .index_interval_bytes = 4096,
         .index_bytes_max = 10 * 1024 * 1024,
         .retention_ms = INT64_C(7) * 24 * 3600 * 1000,
@@ -174,17 +176,15 @@ int log_remove_folder(const struct fs *fs, const char *dir)
 int log_delete(struct log *log)
 {
     const struct fs *fs = log->fs;
-    char id[UUID_TEXT_SIZE], from[FS_PATH_MAX], to[FS_PATH_MAX + 64], parent[FS_PATH_MAX];
+    char id[UUID_TEXT_SIZE], from[FS_PATH_MAX], to[FS_PATH_MAX + 64];
     uuid_to_text(log->topic_id, id);
     snprintf(from, sizeof(from), "%s", log->dir);
     snprintf(to, sizeof(to), "%s.%s-delete", log->dir, id);
-    fs_folder_of(from, parent);
     log_close(log);
 
-    /* Once the new name is durable the topic is gone, whatever becomes of the files. */
+    /* Not synced: if a power cut brings the old name back, partition.metadata says whose it was,
+     * and the next start removes it. A log of the same name syncs this folder before it counts. */
     int err = fs->rename(fs->arg, from, to);
-    if (err == 0)
-        err = fs->sync_dir(fs->arg, parent);
     return err != 0 ? err : log_remove_folder(fs, to);
 }
 
@@ -252,6 +252,8 @@ enum error_code log_checkpoint(struct log *log)
 {
     if (log->failed)
         return ERR_KAFKA_STORAGE_ERROR;
+    if (log->fresh && log_active(log)->size == 0)
+        return ERR_NONE; /* nothing to know */
     int err = log_store_snapshot(log);
     if (err == 0)
         err = segment_store_indexes(log_active(log));

@@ -27,6 +27,9 @@ struct batch_header;
 struct log_config {
     int32_t segment_bytes;             /* segment.bytes */
     int64_t segment_ms;                /* segment.ms */
+    int64_t segment_jitter_ms;         /* segment.jitter.ms */
+    int64_t flush_messages;            /* flush.messages: where nobody waits for the disk */
+    int64_t flush_ms;                  /* flush.ms: the same */
     int32_t index_interval_bytes;      /* index.interval.bytes */
     int32_t index_bytes_max;           /* segment.index.bytes */
     int64_t retention_ms;              /* retention.ms, -1: none */
@@ -41,12 +44,16 @@ struct log_config {
                                         * below it compaction may have left gaps */
     bool delete_enabled;               /* cleanup.policy has delete */
     bool compact_enabled;              /* cleanup.policy has compact */
+    bool preallocate;                  /* preallocate: a new segment's blocks are taken at once */
 };
 
 /* Kafka's defaults. */
 struct log_config log_config_default(void);
 
-/* Open (or create) the log in folder `dir`. After an unclean stop everything behind the recovery
+/* Open (or create) the log in folder `dir`. Creating it syncs nothing: the first flush makes the
+ * folder durable, before any batch counts. So a folder whose partition.metadata is missing or torn
+ * was never flushed: what batches it has are set aside (<dir>.<id>-stray), for they may be those of
+ * an earlier topic of this name. After an unclean stop everything behind the recovery
  * point is read: CRCs checked, the torn tail cut, indexes and producer state rebuilt.
  * `clean`: the folder's clean-shutdown marker was there. `recovery_point`: from the checkpoint, 0
  * if unknown. On success the caller owns *log and returns it to log_close(); else *log is NULL.
@@ -146,7 +153,8 @@ enum error_code log_raise_start(struct log *log, int64_t offset) MUST_CHECK;
 /* --- Leader epochs (KIP-101, KIP-279, KIP-320) --- */
 
 /* Note that `epoch` starts at the log's end; kept also when no record of that epoch ever comes.
- * Durable before it returns. */
+ * Durable before it returns, or, in a log that never held a record, with the first flush: an empty
+ * log answers everybody the same with it and without. */
 enum error_code log_begin_epoch(struct log *log, int32_t epoch) MUST_CHECK;
 /* Latest epoch in the cache, -1 if none; and its start offset. */
 int32_t log_latest_epoch(const struct log *log, int64_t *start_offset);
@@ -163,8 +171,12 @@ struct log_flush {
     int segments_count;
     int64_t end_offset;  /* durable when all are synced */
     int64_t truncations; /* of the log, when the flush began */
+    bool first;          /* of a fresh log: its folder becomes durable, too */
 };
 
+/* Lock held: does a log whose batches count before they are on disk (write.caching) want a flush?
+ * By flush.messages, by flush.ms (waited_ms: since its last flush), and when a segment is full. */
+bool log_flush_is_due(const struct log *log, int64_t waited_ms);
 /* Lock held: what to sync now. false when nothing is unflushed. */
 bool log_flush_begin(struct log *log, struct log_flush *flush);
 /* No lock: fdatasync them. 0 or -errno. */

@@ -4,7 +4,9 @@
 
 #include <errno.h>
 
+#include "proto/base/crc32c.h"
 #include "proto/base/logging.h"
+#include "proto/base/rng.h"
 
 void log_clear_marks(struct log *log)
 {
@@ -20,6 +22,10 @@ int log_add_segment(struct log *log, int64_t base_offset, int64_t now_ms)
         return err;
     }
     seg->created_ms = now_ms;
+    err = log->config.preallocate ? segment_reserve(seg, log->config.segment_bytes) : 0;
+    if (err != 0) /* it grows as it is written then */
+        LOG_WARN("could not preallocate a segment", "segment=%s error=\"%s\"", seg->path,
+                 strerror(-err));
     vec_push(&log->segments, seg);
     log_clear_marks(log);
     return 0;
@@ -43,7 +49,21 @@ enum error_code log_roll(struct log *log, int64_t base_offset, int64_t now_ms)
     if (err != 0)
         return log_disk_error(log, "create segment", err);
     atomic_store(&active->sealed, true);
+    /* Blocks that stay are only space; an old setting may have taken them. */
+    if (log->config.preallocate && segment_trim(active) != 0)
+        LOG_WARN("could not give back preallocated blocks", "segment=%s", active->path);
     return ERR_NONE;
+}
+
+int64_t log_segment_age_max_ms(const struct log *log)
+{
+    int64_t bound = MIN(log->config.segment_jitter_ms, log->config.segment_ms);
+    int64_t base = log_active(log)->base_offset;
+    struct rng rng;
+    if (bound <= 0)
+        return log->config.segment_ms;
+    rng_init(&rng, crc32c(0, log->dir, strlen(log->dir)) + (uint64_t)base);
+    return log->config.segment_ms - (int64_t)rng_below(&rng, (uint64_t)bound);
 }
 
 /* Kafka's LogSegment.shouldRoll. */
@@ -64,7 +84,7 @@ static bool must_roll(const struct log *log, const struct batch_header *h, int64
     int64_t waited = active->first_timestamp >= 0 && h->max_timestamp >= 0
                          ? h->max_timestamp - active->first_timestamp
                          : now_ms - active->created_ms;
-    return waited > config->segment_ms;
+    return waited > log_segment_age_max_ms(log);
 }
 
 int log_note_producer(struct log *log, struct segment *seg, const struct batch_header *h,
@@ -85,8 +105,10 @@ int log_note_producer(struct log *log, struct segment *seg, const struct batch_h
 /* Write whole batches behind the active segment's end; on an error the file is cut back. */
 static enum error_code write_batches(struct log *log, const uint8_t *bytes, size_t size)
 {
-    int cut_error;
-    int err = segment_write(log_active(log), bytes, size, &cut_error);
+    int cut_error = 0;
+    int err = log->epochs.deferred ? epochs_settle(&log->epochs) : 0;
+    if (err == 0)
+        err = segment_write(log_active(log), bytes, size, &cut_error);
     if (err == 0) {
         if (log->full)
             LOG_INFO("disk has room again", "dir=%s", log->dir);

@@ -15,6 +15,14 @@ static void release(struct log_flush *flush)
     flush->segments_count = 0;
 }
 
+bool log_flush_is_due(const struct log *log, int64_t waited_ms)
+{
+    int64_t messages = log_end_offset(log) - log->flushed_end_offset;
+    return messages > 0 &&
+           (messages >= log->config.flush_messages || waited_ms >= log->config.flush_ms ||
+            log->flushed_end_offset < log_active(log)->base_offset);
+}
+
 bool log_flush_begin(struct log *log, struct log_flush *flush)
 {
     *flush =
@@ -36,6 +44,7 @@ bool log_flush_begin(struct log *log, struct log_flush *flush)
         flush->segments[flush->segments_count++] = seg;
         flush->end_offset = seg->end_offset;
     }
+    flush->first = log->fresh;
     return flush->segments_count > 0;
 }
 
@@ -49,15 +58,39 @@ int log_sync_segment(struct segment *seg)
     return err;
 }
 
+int log_sync_folder(const struct log *log)
+{
+    char path[FS_PATH_MAX], parent[FS_PATH_MAX];
+    log_path(log, LOG_METADATA_FILE, path);
+    int err = fs_sync_path(log->fs, path);
+    if (err == 0)
+        err = fs_sync_path(log->fs, log->epochs.path);
+    fs_folder_of(log->dir, parent);
+    return err == 0 ? log->fs->sync_dir(log->fs->arg, parent) : err;
+}
+
+int log_settle(struct log *log)
+{
+    if (!log->fresh)
+        return 0;
+    int err = log->epochs.deferred ? epochs_settle(&log->epochs) : 0;
+    if (err == 0)
+        err = log_sync_folder(log);
+    if (err == 0)
+        err = log->fs->sync_dir(log->fs->arg, log->dir);
+    log->fresh = err != 0;
+    return err;
+}
+
 int log_flush_sync(struct log *log, const struct log_flush *flush)
 {
-    (void)log; /* everything needed is in the segments, which this flush holds */
+    /* The segments are this flush's; of the log only what is constant is used. */
     for (int i = 0; i < flush->segments_count; i++) {
         int err = segment_sync(flush->segments[i]);
         if (err != 0)
             return err;
     }
-    return 0;
+    return flush->first ? log_sync_folder(log) : 0;
 }
 
 /* Once everything below the old recovery point is durable again, that recovery point is true
@@ -82,6 +115,7 @@ enum error_code log_flush_end(struct log *log, struct log_flush *flush, int sync
     }
     if (log->failed)
         return ERR_KAFKA_STORAGE_ERROR;
+    log->fresh = log->fresh && !flush->first;
     if (flush->truncations == log->truncations && flush->end_offset > log->flushed_end_offset) {
         log->flushed_end_offset = flush->end_offset;
         log->checkpoint_bound = MAX(log->checkpoint_bound, flush->end_offset);

@@ -44,11 +44,12 @@ struct log {
     bool uncleanable;              /* compaction met damage: not tried again */
     int64_t cleaned_offset;        /* compacted below it */
     int64_t checkpoint_bound;      /* no recovery point above it can be on disk */
-    bool truncation_noted;         /* the file that lowers the recovery point is there */
-    int64_t txns_from;   /* recovery: transaction indexes from here on are not to be trusted */
-    int64_t truncations; /* a flush that began before the last one does not count */
-    bool failed;         /* refuse everything */
-    bool full;           /* the last write met a full disk; for logging once */
+    bool fresh; /* empty and never flushed: nothing of its folder is durable, nor needs to be */
+    bool truncation_noted; /* the file that lowers the recovery point is there */
+    int64_t txns_from;     /* recovery: transaction indexes from here on are not to be trusted */
+    int64_t truncations;   /* a flush that began before the last one does not count */
+    bool failed;           /* refuse everything */
+    bool full;             /* the last write met a full disk; for logging once */
     struct buffer scratch;
 };
 
@@ -79,8 +80,16 @@ int log_note_producer(struct log *log, struct segment *seg, const struct batch_h
 void log_clear_marks(struct log *log);
 /* Close the active segment and begin the next at base_offset (>= the log's end). */
 enum error_code log_roll(struct log *log, int64_t base_offset, int64_t now_ms) MUST_CHECK;
+/* Age at which the active segment is closed: segment.ms, less a share of segment.jitter.ms that is
+ * its own, so that segments begun together do not all end together. */
+int64_t log_segment_age_max_ms(const struct log *log);
 /* Append a fresh, empty segment to the list. 0 or -errno. */
 int log_add_segment(struct log *log, int64_t base_offset, int64_t now_ms) MUST_CHECK;
+/* Make the folder's name and small files of a fresh log durable: with the first batch they must be.
+ * No lock; the first segment's sync does the folder itself. 0 or -errno. */
+int log_sync_folder(const struct log *log) MUST_CHECK;
+/* Lock held: end a fresh log's freshness at once, before a change that counts as durable. */
+int log_settle(struct log *log) MUST_CHECK;
 /* Make a segment durable, under the lock. */
 int log_sync_segment(struct segment *seg) MUST_CHECK;
 

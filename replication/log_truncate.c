@@ -77,7 +77,9 @@ enum error_code log_truncate(struct log *log, int64_t offset, int64_t now_ms)
     int64_t end = log_end_offset(log);
     if (offset < end) {
         LOG_INFO("truncating", "dir=%s from=%" PRId64 " to=%" PRId64, log->dir, end, offset);
-        int err = note_truncation(log, offset);
+        int err = log_settle(log);
+        if (err == 0)
+            err = note_truncation(log, offset);
         if (err != 0)
             return log_disk_error(log, "note truncation", err);
         log->truncations++;
@@ -108,7 +110,9 @@ enum error_code log_truncate_fully(struct log *log, int64_t offset)
     LOG_INFO("starting over", "dir=%s end=%" PRId64 " at=%" PRId64, log->dir, log_end_offset(log),
              offset);
     int64_t created_ms = log_active(log)->created_ms;
-    int err = note_truncation(log, 0);
+    int err = log_settle(log);
+    if (err == 0)
+        err = note_truncation(log, 0);
     log->truncations++;
     log->compaction = NULL;
     log_remove_snapshots(log, 0, INT64_MAX);
@@ -145,7 +149,9 @@ enum error_code log_raise_start(struct log *log, int64_t offset)
         return ERR_OFFSET_OUT_OF_RANGE;
     int64_t old = log->start_offset;
     log->start_offset = offset;
-    int err = log_store_start(log);
+    int err = log_settle(log);
+    if (err == 0)
+        err = log_store_start(log);
     if (err != 0) {
         log->start_offset = old;
         return log_disk_error(log, "store log start", err);

@@ -15,14 +15,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "proto/base/crc32c.h"
 #include "proto/base/logging.h"
 #include "replication/compact.h"
 #include "replication/log_internal.h"
+#include "replication/partition_metadata.h"
 
-#define CHUNK_SIZE     (64 * 1024)
 #define TEXT_BYTES_MAX 4096
-#define CRC_FROM       21 /* the CRC covers the batch from its attributes on */
 #define NAME_DIGITS    20
 
 /* --- The folder --- */
@@ -83,46 +81,36 @@ static int load_number(const struct log *log, const char *name, int64_t missing,
     return err == -ENOENT ? 0 : err;
 }
 
-static enum error_code check_metadata(struct log *log)
+/* Make the folder, or find out whose it is. A half-made one is used when it is empty; what batches
+ * it has never counted, and may be another topic's. */
+static enum error_code take_folder(struct log *log)
 {
-    char path[FS_PATH_MAX], id[UUID_TEXT_SIZE], expected[128], *text;
-    log_path(log, LOG_METADATA_FILE, path);
+    char id[UUID_TEXT_SIZE], aside[FS_PATH_MAX];
+    struct uuid found;
+    int err = log->fs->make_dir(log->fs->arg, log->dir);
+    if (err == 0)
+        err = partition_metadata_read(log->fs, log->dir, &found);
     uuid_to_text(log->topic_id, id);
-    snprintf(expected, sizeof(expected), "version: 0\ntopic_id: %s", id);
-    int err = fs_read_text(log->fs, path, &text, TEXT_BYTES_MAX);
-    if (err == -ENOENT || (err == 0 && text[0] == '\0')) {
-        free(text);
-        err = fs_write_text(log->fs, path, expected);
-        return err == 0 ? ERR_NONE : log_disk_error(log, "write partition.metadata", err);
-    }
-    if (err != 0)
-        return log_disk_error(log, "read partition.metadata", err);
-    bool same = strstr(text, id) != NULL || uuid_is_zero(log->topic_id);
-    if (!same)
+    if (err == 0 && !uuid_is_zero(log->topic_id) && !uuid_equal(found, log->topic_id)) {
         LOG_ERROR("folder belongs to another topic id", "dir=%s expected=%s", log->dir, id);
-    free(text);
-    return same ? ERR_NONE : ERR_INCONSISTENT_TOPIC_ID;
+        return ERR_INCONSISTENT_TOPIC_ID;
+    }
+    if (err == -ENOENT || err == -EBADMSG) {
+        err = partition_folder_has_content(log->fs, log->dir);
+        if (err > 0) {
+            err = partition_folder_set_aside(log->fs, log->dir, log->topic_id, aside);
+            LOG_WARN("setting a half-made folder aside, nothing in it ever counted",
+                     "dir=%s kept=%s", log->dir, aside);
+        }
+        if (err == 0)
+            err = log->fs->make_dir(log->fs->arg, log->dir);
+        if (err == 0)
+            err = partition_metadata_put(log->fs, log->dir, log->topic_id);
+    }
+    return err == 0 ? ERR_NONE : log_disk_error(log, "take folder", err);
 }
 
 /* --- Scanning a segment --- */
-
-static int crc_of_batch(struct segment *seg, int64_t position, const struct batch_header *h,
-                        uint8_t *chunk)
-{
-    uint32_t crc = 0;
-    int64_t end = position + batch_size(h);
-    for (int64_t at = position + CRC_FROM; at < end;) {
-        size_t size = (size_t)MIN(end - at, (int64_t)CHUNK_SIZE);
-        int64_t got = seg->fs->read(seg->fs->arg, seg->log.file, chunk, size, at);
-        if (got < 0)
-            return (int)got;
-        if ((size_t)got != size)
-            return -EBADMSG;
-        crc = crc32c(crc, chunk, size);
-        at += got;
-    }
-    return crc == h->crc ? 0 : -EBADMSG;
-}
 
 static int check_batch(struct segment *seg, int64_t position, const struct batch_header *h,
                        int64_t expected_offset, int64_t crc_from, uint8_t *chunk)
@@ -135,7 +123,7 @@ static int check_batch(struct segment *seg, int64_t position, const struct batch
     int err = segment_acquire(seg);
     if (err != 0)
         return err;
-    err = crc_of_batch(seg, position, h, chunk);
+    err = segment_check_crc(seg, position, h, chunk);
     segment_release(seg);
     return err;
 }
@@ -154,11 +142,11 @@ static int rebuild_segment(struct log *log, struct segment *seg, int64_t crc_fro
 {
     struct batch_header h;
     int64_t position = 0, file_size = seg->size;
-    uint8_t *chunk = mem_alloc(CHUNK_SIZE);
+    uint8_t *chunk = mem_alloc(SEGMENT_CRC_CHUNK);
     log->txns_from = MIN(log->txns_from, seg->base_offset);
-    int err = index_reset(&seg->offsets);
+    int err = index_forget(&seg->offsets);
     if (err == 0)
-        err = index_reset(&seg->times);
+        err = index_forget(&seg->times);
     seg->end_offset = seg->base_offset;
     seg->max_timestamp = seg->max_timestamp_offset = seg->first_timestamp = -1;
     seg->bytes_since_index = 0;
@@ -188,6 +176,8 @@ static int rebuild_segment(struct log *log, struct segment *seg, int64_t crc_fro
 static int load_segment(struct log *log, struct segment *seg, bool *damaged)
 {
     int64_t file_size = seg->size;
+    if (file_size == 0) /* it may have no index files, or those of a former life */
+        return rebuild_segment(log, seg, INT64_MAX);
     int err = index_load(&seg->offsets, false);
     if (err == 0)
         err = index_load(&seg->times, false);
@@ -408,10 +398,21 @@ static int settle_epochs(struct log *log, bool clean, bool lost)
     while (log->epochs.entries.count > 0 &&
            log->epochs.entries.items[log->epochs.entries.count - 1].start_offset > end)
         log->epochs.entries.count--;
-    if (clean && !lost && count == log->epochs.entries.count)
+    if (log->fresh || (clean && !lost && count == log->epochs.entries.count))
         return 0;
     int err = epochs_store(&log->epochs);
     return err == -ENOSPC ? 0 : err; /* what is there is no worse; a full disk must not stop us */
+}
+
+/* It never held anything that counted. */
+static bool is_fresh(struct log *log, int64_t recovery_point)
+{
+    struct segment *active = log_active(log);
+    bool fresh = log->segments.count == 1 && active->base_offset == 0 && active->size == 0 &&
+                 recovery_point == 0 && !log->truncation_noted;
+    if (fresh) /* its name may not be durable yet */
+        atomic_store(&active->named, false);
+    return fresh;
 }
 
 static enum error_code finish_open(struct log *log, bool clean, bool epochs_lost,
@@ -425,7 +426,9 @@ static enum error_code finish_open(struct log *log, bool clean, bool epochs_lost
         return log_disk_error(log, "open", err);
     first = log->segments.items[0]->base_offset;
     log->start_offset = MIN(MAX(first, start), log_end_offset(log));
-    err = clean ? 0 : sync_recovered(log, recovery_point);
+    log->fresh = is_fresh(log, recovery_point);
+    log->epochs.deferred = log->fresh;
+    err = clean || log->fresh ? 0 : sync_recovered(log, recovery_point);
     if (err == 0)
         err = settle_epochs(log, clean, epochs_lost);
     if (err == 0)
@@ -446,9 +449,10 @@ static enum error_code open_folder(struct log *log, bool clean, int64_t recovery
 {
     int64_t truncated_to;
     bool epochs_lost = false;
-    int err = log->fs->make_dir(log->fs->arg, log->dir);
-    if (err == 0)
-        err = compact_finish_swap(log->fs, log->dir);
+    enum error_code code = take_folder(log);
+    if (code != ERR_NONE)
+        return code;
+    int err = compact_finish_swap(log->fs, log->dir);
     if (err == 0)
         err = log->fs->list(log->fs->arg, log->dir, take_file, log);
     if (err == 0)
@@ -457,11 +461,9 @@ static enum error_code open_folder(struct log *log, bool clean, int64_t recovery
         err = load_epochs(log, &epochs_lost);
     if (err != 0)
         return log_disk_error(log, "open", err);
-    enum error_code code = check_metadata(log);
     log->truncation_noted = truncated_to != INT64_MAX;
     int64_t scan_from = MIN(recovery_point, truncated_to);
-    if (code == ERR_NONE)
-        code = recover_segments(log, clean, scan_from, now_ms);
+    code = recover_segments(log, clean, scan_from, now_ms);
     if (code == ERR_NONE)
         code = finish_open(log, clean, epochs_lost, scan_from, now_ms);
     log->checkpoint_bound = MAX(log->checkpoint_bound, recovery_point);

@@ -31,6 +31,7 @@ struct replica_entry *replica_entry_new(struct replicas *rs, int log_dir, struct
     struct replica_entry *e = mem_zalloc(sizeof(*e));
     e->owner = rs;
     e->log_dir = log_dir;
+    e->flushed_ms = clock_monotonic_ms();
     e->topic = slice_to_text(topic);
     mutex_init(&e->base.lock);
     list_init(&e->waiters);
@@ -83,7 +84,8 @@ void replica_effects(struct replica_entry *e, const struct partition_effects *fx
         waiters_wake_watermark(e, partition_high_watermark(p));
     if (fx->appended) {
         waiters_wake(e, WAIT_APPENDED_DATA, ERR_NONE);
-        flush_queue(e);
+        if (flush_is_due(e))
+            flush_queue(e);
     }
     if (fx->propose && up->propose_isr != NULL)
         up->propose_isr(up->arg, &fx->proposal);
@@ -107,7 +109,7 @@ void replica_offline(struct replica_entry *e, const char *reason)
     partition_free(p);
     if (rs->options.callbacks.replica_failed != NULL)
         rs->options.callbacks.replica_failed(rs->options.callbacks.arg, e->base.topic_id,
-                                             e->base.index);
+                                             e->base.index, false);
 }
 
 /* Lock held: after a call that may have written. A log that is only full lives on. */
@@ -156,6 +158,7 @@ enum error_code replicas_open(const struct replicas_options *options, const stru
     atomic_init(&rs->broker_epoch, replicas_clean_epoch(rs));
     CHECK(flush_start(rs) == 0);
     rs->cleaner = cleaner_start(rs, &options->cleaner);
+    rs->scrubber = scrubber_start(rs, &options->scrubber);
     CHECK(thread_start(&rs->background, &BACKGROUND, "replicas", background_run, rs) == 0);
     *replicas = rs;
     return ERR_NONE;
@@ -270,6 +273,28 @@ static bool may_start_over(const struct replica_entry *e, const struct partition
     return e->damaged && state->leader >= 0 && state->leader != self;
 }
 
+/* Lock held, given up meanwhile: nothing is appended from now on, and the last flush has ended. */
+static void come_to_rest(struct replica_entry *e) HOLDS(e->base.lock)
+{
+    e->closing = true;
+    while (e->flushing) {
+        struct timespec pause = {.tv_nsec = 1000000};
+        mutex_unlock(&e->base.lock);
+        nanosleep(&pause, NULL);
+        mutex_lock(&e->base.lock);
+    }
+}
+
+/* A role is never taken over with the old log's position: an answer to it would leave a gap. */
+static enum error_code begin_anew(struct replica_entry *e, const struct partition_config *config)
+    HOLDS(e->base.lock)
+{
+    come_to_rest(e);
+    enum error_code err = e->removed ? ERR_NONE : replica_start_over(e, config);
+    e->closing = false;
+    return err;
+}
+
 enum error_code replicas_apply(struct replicas *rs, struct slice topic, struct uuid topic_id,
                                int32_t index, const struct partition_state *state,
                                const struct partition_config *config)
@@ -283,8 +308,8 @@ enum error_code replicas_apply(struct replicas *rs, struct slice topic, struct u
         return err;
     struct partition_effects fx = {0};
     mutex_lock(&e->base.lock);
-    if (e->base.partition == NULL && may_start_over(e, state) && !e->removed)
-        err = replica_start_over(e, config);
+    if (may_start_over(e, state) && !e->removed)
+        err = begin_anew(e, config);
     if (e->base.partition == NULL) {
         err = ERR_KAFKA_STORAGE_ERROR;
     } else {
@@ -376,6 +401,8 @@ enum error_code replica_append_checked(struct replica *r, uint8_t *batch, size_t
     mutex_lock(&r->lock);
     if (ENTRY(r)->removed)
         err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
+    else if (ENTRY(r)->closing)
+        err = ERR_NOT_LEADER_OR_FOLLOWER;
     else if (r->partition != NULL)
         err = check != NULL ? check(arg, r->partition) : ERR_NONE;
     if (err == ERR_NONE && r->partition != NULL) {
@@ -428,7 +455,7 @@ enum error_code replica_fetched(struct replicas *rs, struct replica *r,
     enum error_code err = ERR_KAFKA_STORAGE_ERROR;
     *flush_pending = false;
     mutex_lock(&r->lock);
-    if (r->partition != NULL) {
+    if (r->partition != NULL && !ENTRY(r)->closing) {
         err = partition_fetched(r->partition, answer, clock_wall_ms(), &fx);
         *flush_pending = fx.appended && !ENTRY(r)->write_caching;
         replica_effects(ENTRY(r), &fx);
@@ -448,6 +475,8 @@ static void tick_one(void *arg, struct replica *r)
     if (r->partition != NULL) {
         partition_tick(r->partition, clock_monotonic_ms(), &fx);
         replica_effects(ENTRY(r), &fx);
+        if (!ENTRY(r)->flushing && flush_is_due(ENTRY(r)))
+            flush_queue(ENTRY(r));
     }
     mutex_unlock(&r->lock);
 }
@@ -519,6 +548,7 @@ void replicas_close(struct replicas *rs)
     atomic_store(&rs->stopping, true);
     pthread_join(rs->background, NULL);
     cleaner_stop(rs->cleaner);
+    scrubber_stop(rs->scrubber);
     flush_stop(rs);
     bool all_flushed = true;
     replicas_each(rs, close_one, &all_flushed);

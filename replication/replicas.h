@@ -13,6 +13,7 @@
 
 #include "replication/cleaner.h"
 #include "replication/partition.h"
+#include "replication/scrubber.h"
 
 struct replicas;
 
@@ -24,9 +25,10 @@ struct replicas_callbacks {
     /* A follower's data of this partition is on disk now (the fetcher may ask for more). Any
      * thread; only enqueue. */
     void (*follower_flushed)(void *arg, struct uuid topic_id, int32_t partition);
-    /* This replica's disk failed: it is offline here until the process starts again. Any thread, a
-     * partition's lock may be held: only enqueue. */
-    void (*replica_failed)(void *arg, struct uuid topic_id, int32_t partition);
+    /* This replica's disk failed: it is offline here until the process starts again. Or it is
+     * damaged and `serves` still: it leaves the ISR only where others are in it, and begins anew
+     * when the metadata says so. Any thread, a partition's lock may be held: only enqueue. */
+    void (*replica_failed)(void *arg, struct uuid topic_id, int32_t partition, bool serves);
 };
 
 struct replicas_options {
@@ -39,6 +41,7 @@ struct replicas_options {
     int64_t checkpoint_interval_ms; /* replica.high.watermark.checkpoint.interval.ms, 5000 */
     int64_t retention_check_interval_ms; /* log.retention.check.interval.ms, 300000 */
     struct cleaner_options cleaner;
+    struct scrubber_options scrubber;
     struct replicas_callbacks callbacks;
 };
 

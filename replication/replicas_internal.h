@@ -20,11 +20,15 @@ struct replica_entry {
     struct list waiters;    /* guarded by base.lock */
     bool write_caching;     /* guarded by base.lock */
     bool flushing;          /* guarded by base.lock: a flush thread has it, or it is queued */
+    int64_t flushed_ms;     /* guarded by base.lock: when the last flush ended */
     bool dirty;             /* guarded by base.lock: appended since that flush began */
     struct list flush_link; /* guarded by owner->flush_lock */
     bool doomed;            /* guarded by base.lock: offline as soon as the running flush ends */
-    bool damaged;           /* guarded by base.lock: its log cannot be opened as it is */
-    bool removed;           /* guarded by base.lock: the topic is gone */
+    bool damaged;           /* guarded by base.lock: its log cannot be opened as it is, or a scrub
+                             * found a bad batch in it */
+    bool closing;           /* guarded by base.lock: nothing is written; it begins anew */
+    int64_t reported_ms; /* guarded by base.lock: when a scrub asked to leave the ISR, 0: never */
+    bool removed;        /* guarded by base.lock: the topic is gone */
 };
 
 struct log_dir {
@@ -57,6 +61,7 @@ struct replicas {
 
     pthread_t background;
     struct cleaner *cleaner;      /* NULL: not enabled */
+    struct scrubber *scrubber;    /* NULL: not enabled */
     _Atomic int64_t broker_epoch; /* for the clean-shutdown markers, -1: not registered */
     _Atomic bool stopping;
 };
@@ -95,8 +100,8 @@ enum error_code replicas_load(struct replicas *rs) MUST_CHECK;
 enum error_code replica_open_log(struct replica_entry *e,
                                  const struct partition_config *config) MUST_CHECK;
 
-/* Lock held, the log is damaged and not open: keep its folder aside (<name>.<id>-stray) and begin
- * with an empty log. */
+/* Lock held, the log is damaged, and nothing uses it if it is open: keep its folder aside
+ * (<name>.<id>-stray) and begin with an empty log. */
 enum error_code replica_start_over(struct replica_entry *e,
                                    const struct partition_config *config) MUST_CHECK;
 
@@ -109,8 +114,11 @@ void waiters_wake_all(struct replica_entry *e, enum error_code err);
 /* flush.c */
 int flush_start(struct replicas *rs) MUST_CHECK;
 void flush_stop(struct replicas *rs);
-/* Lock held: the log has unsynced bytes. */
+/* Lock held: the log has unsynced bytes that somebody waits for. */
 void flush_queue(struct replica_entry *e);
+/* Lock held: are unsynced bytes to be flushed now? At once, or with write.caching as flush.messages
+ * and flush.ms say. */
+bool flush_is_due(const struct replica_entry *e);
 
 /* checkpoints.c */
 void checkpoints_read(struct replicas *rs, struct log_dir *dir);

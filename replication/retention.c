@@ -45,7 +45,7 @@ static void roll_if_old(struct log *log, int64_t now_ms)
     bool expired = log->config.delete_enabled && log->config.retention_ms >= 0 &&
                    active->max_timestamp >= 0 &&
                    now_ms - active->max_timestamp > log->config.retention_ms;
-    int64_t age_ms = log->config.segment_ms;
+    int64_t age_ms = log_segment_age_max_ms(log);
     if (log->config.compact_enabled) /* the active segment is never compacted */
         age_ms = MIN(age_ms, log->config.max_compaction_lag_ms);
     if (now_ms - since > age_ms || expired)

@@ -6,6 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "proto/base/crc32c.h"
+
+#define CRC_FROM 21 /* the CRC covers the batch from its attributes on */
+
 static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex"};
 
 static void name_indexes(struct segment *seg)
@@ -112,9 +116,9 @@ int segment_create(struct segment *seg)
     if (err != 0)
         return err;
     file_cache_add(seg->files, &seg->log, file);
-    err = index_reset(&seg->offsets);
+    err = index_forget(&seg->offsets);
     if (err == 0)
-        err = index_reset(&seg->times);
+        err = index_forget(&seg->times);
     if (err != 0 && segment_remove(seg) != 0)
         return err; /* it holds nothing: found again, it is an empty segment */
     return err;
@@ -138,6 +142,24 @@ int segment_header_at(struct segment *seg, int64_t position, struct batch_header
     return position + batch_size(h) <= seg->size ? 1 : -EBADMSG;
 }
 
+int segment_check_crc(const struct segment *seg, int64_t position, const struct batch_header *h,
+                      uint8_t *chunk)
+{
+    uint32_t crc = 0;
+    int64_t end = position + batch_size(h);
+    for (int64_t at = position + CRC_FROM; at < end;) {
+        size_t size = (size_t)MIN(end - at, (int64_t)SEGMENT_CRC_CHUNK);
+        int64_t got = seg->fs->read(seg->fs->arg, seg->log.file, chunk, size, at);
+        if (got < 0)
+            return (int)got;
+        if ((size_t)got != size)
+            return -EBADMSG;
+        crc = crc32c(crc, chunk, size);
+        at += got;
+    }
+    return crc == h->crc ? 0 : -EBADMSG;
+}
+
 int segment_write(struct segment *seg, const uint8_t *bytes, size_t size, int *cut_error)
 {
     *cut_error = 0;
@@ -148,6 +170,26 @@ int segment_write(struct segment *seg, const uint8_t *bytes, size_t size, int *c
     err = fs_write_at(seg->fs, seg->log.file, bytes, size, seg->size);
     if (err != 0)
         *cut_error = seg->fs->truncate(seg->fs->arg, seg->log.file, seg->size);
+    segment_release(seg);
+    return err;
+}
+
+int segment_reserve(struct segment *seg, int64_t size)
+{
+    int err = segment_acquire(seg);
+    if (err != 0)
+        return err;
+    err = seg->fs->reserve(seg->fs->arg, seg->log.file, size);
+    segment_release(seg);
+    return err;
+}
+
+int segment_trim(struct segment *seg)
+{
+    int err = segment_acquire(seg);
+    if (err != 0)
+        return err;
+    err = seg->fs->truncate(seg->fs->arg, seg->log.file, seg->size);
     segment_release(seg);
     return err;
 }

@@ -32,7 +32,8 @@ struct segment {
     int64_t first_timestamp;      /* largest of the first batch; -1: none */
     int64_t created_ms;
     int64_t bytes_since_index;
-    atomic_bool sealed; /* not the last one any more: a flush takes its indexes, too */
+    int64_t scrubbed_ms; /* monotonic: when its batches were last checked, 0: not yet */
+    atomic_bool sealed;  /* not the last one any more: a flush takes its indexes, too */
     struct index offsets;
     struct index times;
     struct txn_index txns;
@@ -56,13 +57,19 @@ int segment_pin(struct segment *seg) MUST_CHECK;
 /* `owner` is a struct segment: fits file_range.release. */
 void segment_unpin(void *owner);
 
-/* Create the three files, empty; -EEXIST when a log file is there. */
+/* Create the log file, empty; -EEXIST when it is there. Indexes get their files with their first
+ * page. */
 int segment_create(struct segment *seg) MUST_CHECK;
 /* The segment's path with a suffix such as ".log", and its ending. */
 void segment_path(const struct segment *seg, const char *suffix, char path[FS_PATH_MAX]);
 
 /* The header of the batch at `position`. 1; 0 at the end of the whole batches; -EBADMSG, -errno. */
 int segment_header_at(struct segment *seg, int64_t position, struct batch_header *h) MUST_CHECK;
+/* Read a batch, acquired, and check its CRC. `chunk` has room for SEGMENT_CRC_CHUNK bytes. 0,
+ * -EBADMSG, -errno. */
+#define SEGMENT_CRC_CHUNK (64 * 1024)
+int segment_check_crc(const struct segment *seg, int64_t position, const struct batch_header *h,
+                      uint8_t *chunk) MUST_CHECK;
 /* First batch with last offset >= `offset`: 1 and its position and header; 0: there is none (then
  * *position is the end); -EBADMSG, -errno. */
 int segment_find(struct segment *seg, int64_t offset, int64_t *position,
@@ -74,6 +81,10 @@ int segment_boundary(struct segment *seg, int64_t from, int64_t upto, int64_t *b
  * off again; *cut_error: when even that failed. */
 int segment_write(struct segment *seg, const uint8_t *bytes, size_t size,
                   int *cut_error) MUST_CHECK;
+/* Take disk blocks for so many bytes of the log file, or give back those behind its end. 0 or
+ * -errno. */
+int segment_reserve(struct segment *seg, int64_t size) MUST_CHECK;
+int segment_trim(struct segment *seg) MUST_CHECK;
 /* Account for a batch that stands at `position` (= size before it): offsets, timestamps, sparse
  * index entries. -errno: an index could not be written; the entry is kept in memory. */
 int segment_note(struct segment *seg, const struct batch_header *h, int64_t position,

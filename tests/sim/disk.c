@@ -125,6 +125,22 @@ static int disk_truncate(void *arg, struct fs_file file, int64_t size)
     return 0;
 }
 
+static void disk_uncache(void *arg, struct fs_file file, int64_t position, int64_t size)
+{
+    (void)arg;
+    (void)file;
+    (void)position;
+    (void)size;
+}
+
+static int disk_reserve(void *arg, struct fs_file file, int64_t size)
+{
+    (void)arg;
+    (void)file;
+    (void)size;
+    return 0;
+}
+
 static void make_durable(struct file *f)
 {
     f->synced.size = 0;
@@ -269,6 +285,8 @@ struct fs disk_fs(struct disk *d)
                        .close = disk_close,
                        .read = disk_read,
                        .write = disk_write,
+                       .uncache = disk_uncache,
+                       .reserve = disk_reserve,
                        .truncate = disk_truncate,
                        .sync = disk_sync,
                        .size = disk_size,

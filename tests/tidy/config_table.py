@@ -21,7 +21,7 @@ TABLE = os.path.join(ROOT, "deploy", "config.md")
 ENTRY = re.compile(r'^(INT|BOOL|TEXT)\((\w+),\s*"([^"]+)",\s*(.*?)\)\s*(?:/\*.*)?$', re.M | re.S)
 NUMBERS = {"INT32_MAX": 2**31 - 1, "INT64_MAX": 2**63 - 1}
 OTHER_NAMES = {"log.dir", "broker.id", "log.retention.hours", "log.retention.minutes",
-               "log.roll.hours"}
+               "log.roll.hours", "log.roll.jitter.hours"}
 HEAD = "| key | default | allowed | what it does |\n|---|---|---|---|\n"
 
 

@@ -11,6 +11,16 @@ static enum error_code failed(struct kit *k, int32_t node_id, int64_t epoch_more
     return KIT_RUN(k, replica_failed, &c);
 }
 
+static enum error_code damaged(struct kit *k, int32_t node_id)
+{
+    const struct image *img = kit_image(k);
+    struct replica_failed c = {.node_id = node_id,
+                               .broker_epoch = image_find_broker(img, node_id)->epoch,
+                               .topic_id = image_find_topic(img, SLICE("t"))->id,
+                               .serves = true};
+    return KIT_RUN(k, replica_failed, &c);
+}
+
 static const struct image_partition *partition(struct kit *k)
 {
     return &image_find_topic(kit_image(k), SLICE("t"))->partitions[0];
@@ -52,6 +62,25 @@ static void it_is_not_eligible_below_the_minimum(void **unused)
     kit_deinit(&k);
 }
 
+static void a_damaged_one_leaves_while_another_is_in_sync(void **unused)
+{
+    (void)unused;
+    struct kit k;
+    begin(&k, "1");
+    int32_t epoch = partition(&k)->leader_epoch;
+    assert_int_equal(damaged(&k, 1), ERR_NONE);
+    assert_int_equal(partition(&k)->leader, 2);
+    assert_true(partition(&k)->leader_epoch > epoch);
+    epoch = partition(&k)->leader_epoch;
+    /* A follower's, too, ends every fetch that is under way. */
+    assert_int_equal(damaged(&k, 3), ERR_NONE);
+    assert_true(partition(&k)->leader_epoch > epoch);
+    assert_ids(partition(&k)->isr, partition(&k)->isr_count, 2);
+    assert_int_equal(damaged(&k, 2), ERR_INELIGIBLE_REPLICA);
+    assert_int_equal(partition(&k)->leader, 2);
+    kit_deinit(&k);
+}
+
 static void the_last_in_sync_stays_without_leading(void **unused)
 {
     (void)unused;
@@ -84,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(another_in_sync_leads_when_the_leader_lost_its_disk),
         cmocka_unit_test(it_is_not_eligible_below_the_minimum),
+        cmocka_unit_test(a_damaged_one_leaves_while_another_is_in_sync),
         cmocka_unit_test(the_last_in_sync_stays_without_leading),
         cmocka_unit_test(a_report_of_an_earlier_life_is_refused),
     };

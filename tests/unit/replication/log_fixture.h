@@ -33,7 +33,7 @@ struct faults {
     int sync_error;
     int truncate_error;
     int read_error;
-    int writes, syncs;
+    int writes, syncs, dir_syncs;
     struct fault_file files[FILES_MAX]; /* by descriptor */
     struct fault_file synced[FILES_MAX];
     int synced_count;
@@ -107,6 +107,13 @@ static int fault_sync(void *arg, struct fs_file file)
     return 0;
 }
 
+static int fault_sync_dir(void *arg, const char *path)
+{
+    (void)arg;
+    faults.dir_syncs++;
+    return faults.sync_error != 0 ? faults.sync_error : fs_real.sync_dir(NULL, path);
+}
+
 static int fault_rename(void *arg, const char *from, const char *to)
 {
     (void)arg;
@@ -147,6 +154,7 @@ static int folder_setup(void **state)
     faults.fs.write = fault_write;
     faults.fs.truncate = fault_truncate;
     faults.fs.sync = fault_sync;
+    faults.fs.sync_dir = fault_sync_dir;
     faults.fs.rename = fault_rename;
     faults.fs.files = file_cache_new(&faults.fs, OPEN_MAX);
     return 0;

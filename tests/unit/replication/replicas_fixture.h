@@ -121,8 +121,9 @@ static void on_flushed(void *arg, struct uuid topic_id, int32_t partition)
     gate_note(&gate.flushed_calls);
 }
 
-static void on_failed(void *arg, struct uuid topic_id, int32_t partition)
+static void on_failed(void *arg, struct uuid topic_id, int32_t partition, bool serves)
 {
+    (void)serves;
     (void)arg;
     (void)topic_id;
     (void)partition;

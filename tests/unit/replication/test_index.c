@@ -19,7 +19,7 @@ static void finds_the_floor_in_the_file_and_in_memory(void **state)
     (void)state;
     for (int key_size = 4; key_size <= 8; key_size += 4) {
         open_index(key_size);
-        assert_int_equal(index_reset(&ix), 0);
+        assert_int_equal(index_forget(&ix), 0);
         struct index_entry found;
         assert_int_equal(index_floor(&ix, 5, &found), 0);
         for (int64_t i = 1; i <= 3000; i++)
@@ -48,7 +48,7 @@ static void truncates_in_the_file_and_in_memory(void **state)
     (void)state;
     open_index(INDEX_OFFSET_KEY_SIZE);
     for (int64_t keep = 1200; keep >= 0; keep -= 75) {
-        assert_int_equal(index_reset(&ix), 0);
+        assert_int_equal(index_forget(&ix), 0);
         for (int64_t i = 1; i <= 1200; i++)
             add(i * 10, i * 100);
         assert_int_equal(index_truncate(&ix, keep * 100 + 1), 0);

@@ -127,6 +127,55 @@ static void many_partitions_are_loaded_side_by_side(void **state)
     }
 }
 
+static void half_made_folders_without_batches_go(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"a-0", "b-0", "c-0", "d-0"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++)
+        assert_int_equal(fs_real.make_dir(NULL, in_folder(names[i])), 0);
+    write_file("b-0/partition.metadata", "");
+    write_file("b-0/00000000000000000000.log", "");
+    write_file("c-0/partition.metadata", "version: 0\ntopic_id: ");
+    write_file("d-0/00000000000000000000.log", "some bytes");
+    struct replicas *rs = replicas_start();
+    assert_false(exists("a-0"));
+    assert_false(exists("b-0"));
+    assert_false(exists("c-0"));
+    assert_true(exists("d-0"));
+    replicas_close(rs);
+    assert_int_equal(unlink(in_folder("d-0/00000000000000000000.log")), 0);
+}
+
+static bool keep_none(void *arg, struct uuid topic_id, int32_t index)
+{
+    (void)arg;
+    (void)topic_id;
+    (void)index;
+    return false;
+}
+
+/* A topic was deleted and made anew while this node was away. */
+static void a_new_topic_takes_the_folder_of_its_predecessor(void **state)
+{
+    (void)state;
+    struct replicas *rs = replicas_start();
+    struct replica *r = lead(rs, 2);
+    produce(rs, r);
+    replica_unref(r);
+    replicas_close(rs);
+    rs = replicas_start();
+    replicas_remove_strays(rs, keep_none, NULL);
+    struct partition_config config = {
+        .log = log_config_default(), .min_insync_replicas = 2, .replica_lag_time_max_ms = 600000};
+    struct partition_state state_of_new = led_by(ME, 1, 1, 2);
+    struct uuid other = {{8}};
+    assert_int_equal(replicas_apply(rs, SLICE("t"), other, 0, &state_of_new, &config), ERR_NONE);
+    r = replicas_find(rs, other, 0);
+    assert_int_equal(end_of(r), 0);
+    replica_unref(r);
+    replicas_close(rs);
+}
+
 static void a_folder_of_another_node_is_left_alone(void **state)
 {
     (void)state;
@@ -159,6 +208,8 @@ int main(void)
         REPLICAS_TEST(a_damaged_log_is_kept_and_never_served),
         REPLICAS_TEST(a_damaged_follower_outside_the_isr_begins_anew),
         REPLICAS_TEST(what_was_being_deleted_goes_and_strangers_stay),
+        REPLICAS_TEST(half_made_folders_without_batches_go),
+        REPLICAS_TEST(a_new_topic_takes_the_folder_of_its_predecessor),
         REPLICAS_TEST(a_folder_of_another_node_is_left_alone),
         REPLICAS_TEST(many_partitions_are_loaded_side_by_side),
     };
