@@ -11,7 +11,8 @@
 #include "proto/base/logging.h"
 #include "proto/messages.h"
 
-#define TICK_MS            50
+#define TICK_MS            100
+#define TICK_PASSIVE_MS    500
 #define BALANCE_MS         1000
 #define COMMAND_TIMEOUT_MS 5000
 #define PROBE_TIMEOUT_MS   1000
@@ -113,11 +114,23 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
     struct controller_effects fx = {0};
     struct image *img = quorum_image(h->node->quorum);
     mutex_lock(&h->lock);
-    if (h->active && img != NULL)
+    bool active = h->active;
+    if (active && img != NULL)
         controller_tick(h->controller, img, clock_monotonic_ms(), &fx);
     mutex_unlock(&h->lock);
     image_unref(img);
     effects_run(h, &fx);
+    struct timeval next = {.tv_usec = (active ? TICK_MS : TICK_PASSIVE_MS) * 1000};
+    event_add(h->tick, &next);
+}
+
+/* The tick of a node that has just become the controller must not wait as for a passive one. */
+static void tick_now(void *arg)
+{
+    thread_assert(&NET);
+    struct controller_host *h = arg;
+    if (h->tick != NULL)
+        event_active(h->tick, EV_TIMEOUT, 0);
 }
 
 void controller_host_status(struct node *node, const struct quorum_status *status)
@@ -132,9 +145,11 @@ void controller_host_status(struct node *node, const struct quorum_status *statu
     h->active = leads;
     mutex_unlock(&h->lock);
     image_unref(img);
-    if (activate)
-        LOG_INFO("this node is the active controller", "node_id=%d term=%ld", node->id,
-                 (long)status->term);
+    if (!activate)
+        return;
+    net_call(h->thread, tick_now, h);
+    LOG_INFO("this node is the active controller", "node_id=%d term=%ld", node->id,
+             (long)status->term);
 }
 
 void controller_host_hello(struct node *node, const struct controller_hello *hello,
@@ -170,9 +185,9 @@ static void tick_start(void *arg)
 {
     thread_assert(&NET);
     struct controller_host *h = arg;
-    struct timeval every = {.tv_usec = TICK_MS * 1000};
-    h->tick = event_new(h->thread->base, -1, EV_PERSIST, on_tick, h);
-    CHECK(h->tick != NULL && event_add(h->tick, &every) == 0);
+    struct timeval first = {.tv_usec = TICK_MS * 1000};
+    h->tick = evtimer_new(h->thread->base, on_tick, h);
+    CHECK(h->tick != NULL && event_add(h->tick, &first) == 0);
 }
 
 int controller_host_start(struct node *node)
@@ -200,6 +215,7 @@ static void tick_stop(void *arg)
     thread_assert(&NET);
     struct controller_host *h = arg;
     event_free(h->tick);
+    h->tick = NULL;
 }
 
 void controller_host_stop(struct node *node)

@@ -11,7 +11,7 @@
 #include "proto/base/logging.h"
 
 #define TICK_BUSY_MS   20
-#define TICK_IDLE_MS   200
+#define TICK_IDLE_MS   500
 #define SCAN_MS        1000
 #define FORGET_SCAN_MS 600000
 #define COMMAND_MS     10000

@@ -361,7 +361,7 @@ static void options_copy(struct quorum *q, const struct quorum_options *o)
     if (q->options.election_timeout_ms <= 0)
         q->options.election_timeout_ms = 250;
     if (q->options.heartbeat_ms <= 0)
-        q->options.heartbeat_ms = 50;
+        q->options.heartbeat_ms = 100;
     if (q->options.snapshot_threshold <= 0)
         q->options.snapshot_threshold = SNAPSHOT_THRESHOLD;
     if (q->options.snapshot_trailing <= 0)

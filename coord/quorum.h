@@ -61,7 +61,7 @@ struct quorum_options {
                                           entry in voters, else bind_address (an empty host or a
                                           wildcard becomes what the leader sees) */
     int election_timeout_ms; /* default 250 */
-    int heartbeat_ms;        /* default 50 */
+    int heartbeat_ms;        /* default 100 */
     int snapshot_threshold;  /* entries between snapshots; 0: 4096 */
     int snapshot_trailing;   /* entries kept behind one; 0: 2048 */
     struct slice cluster_id; /* wanted for a new cluster, null: random */

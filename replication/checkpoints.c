@@ -11,12 +11,15 @@
 #include "replication/replicas_internal.h"
 
 #define CHECKPOINT_BYTES_MAX (64u << 20)
-#define RECOVERY_POINTS      "recovery-point-offset-checkpoint"
-#define HIGH_WATERMARKS      "replication-offset-checkpoint"
-#define LOG_STARTS           "log-start-offset-checkpoint"
-#define CLEANED_OFFSETS      "cleaner-offset-checkpoint"
 #define CLEAN_MARKER         ".kafka_cleanshutdown"
 #define MARKER_EPOCH         "\"brokerEpoch\":"
+
+static const char *const NAMES[CHECKPOINT_FILES_COUNT] = {
+    [CHECKPOINT_RECOVERY_POINTS] = "recovery-point-offset-checkpoint",
+    [CHECKPOINT_HIGH_WATERMARKS] = "replication-offset-checkpoint",
+    [CHECKPOINT_LOG_STARTS] = "log-start-offset-checkpoint",
+    [CHECKPOINT_CLEANED_OFFSETS] = "cleaner-offset-checkpoint",
+};
 
 /* A bad line ends the reading: what is unknown is recovered from the log's start. */
 static void lines_parse(char *text, struct map *out)
@@ -39,12 +42,12 @@ static void lines_parse(char *text, struct map *out)
     }
 }
 
-static void file_read(struct replicas *rs, const struct log_dir *dir, const char *name,
+static void file_read(struct replicas *rs, const struct log_dir *dir, enum checkpoint_file file,
                       struct map *out)
 {
     char path[FS_PATH_MAX];
     char *text = NULL;
-    snprintf(path, sizeof(path), "%s/%s", dir->path, name);
+    snprintf(path, sizeof(path), "%s/%s", dir->path, NAMES[file]);
     if (fs_read_text(rs->fs, path, &text, CHECKPOINT_BYTES_MAX) == 0)
         lines_parse(text, out);
     free(text);
@@ -81,10 +84,10 @@ void checkpoints_read(struct replicas *rs, struct log_dir *dir)
 {
     char path[FS_PATH_MAX];
     char *text = NULL;
-    file_read(rs, dir, RECOVERY_POINTS, &dir->recovery_points);
-    file_read(rs, dir, HIGH_WATERMARKS, &dir->high_watermarks);
-    file_read(rs, dir, LOG_STARTS, &dir->log_starts);
-    file_read(rs, dir, CLEANED_OFFSETS, &dir->cleaned_offsets);
+    file_read(rs, dir, CHECKPOINT_RECOVERY_POINTS, &dir->recovery_points);
+    file_read(rs, dir, CHECKPOINT_HIGH_WATERMARKS, &dir->high_watermarks);
+    file_read(rs, dir, CHECKPOINT_LOG_STARTS, &dir->log_starts);
+    file_read(rs, dir, CHECKPOINT_CLEANED_OFFSETS, &dir->cleaned_offsets);
     marker_path(dir, path);
     dir->clean = fs_read_text(rs->fs, path, &text, 4096) == 0;
     dir->clean_epoch = dir->clean ? marker_epoch(text) : -1;
@@ -148,19 +151,26 @@ static void collect(struct replica_entry *e, struct collected *c)
     mutex_unlock(&e->base.lock);
 }
 
-static void file_write(struct replicas *rs, const struct log_dir *dir, const char *name,
+static void file_write(struct replicas *rs, struct log_dir *dir, enum checkpoint_file file,
                        struct lines *lines)
 {
+    struct buffer *written = &dir->written[file];
     char path[FS_PATH_MAX];
     struct buffer text = {0};
-    snprintf(path, sizeof(path), "%s/%s", dir->path, name);
+    snprintf(path, sizeof(path), "%s/%s", dir->path, NAMES[file]);
     buffer_printf(&text, "0\n%d\n", lines->count);
     buffer_append_slice(&text, buffer_slice(&lines->text));
     buffer_append(&text, "", 1);
-    int rc = fs_write_text(rs->fs, path, (const char *)text.data);
+    bool changed = text.size != written->size || memcmp(text.data, written->data, text.size) != 0;
+    int rc = changed ? fs_write_text(rs->fs, path, (const char *)text.data) : 0;
     if (rc < 0)
         LOG_WARN("could not write a checkpoint, recovery will take longer", "file=%s error=\"%s\"",
                  path, strerror(-rc));
+    if (rc == 0 && changed) {
+        buffer_deinit(written);
+        *written = text;
+        text = (struct buffer){0};
+    }
     buffer_deinit(&text);
     buffer_deinit(&lines->text);
 }
@@ -176,11 +186,17 @@ void checkpoints_write(struct replicas *rs)
                 collect(e, &c);
         }
         mutex_unlock(&rs->lock);
-        file_write(rs, &rs->dirs[i], RECOVERY_POINTS, &c.recovery_points);
-        file_write(rs, &rs->dirs[i], HIGH_WATERMARKS, &c.high_watermarks);
-        file_write(rs, &rs->dirs[i], LOG_STARTS, &c.log_starts);
-        file_write(rs, &rs->dirs[i], CLEANED_OFFSETS, &c.cleaned_offsets);
+        file_write(rs, &rs->dirs[i], CHECKPOINT_RECOVERY_POINTS, &c.recovery_points);
+        file_write(rs, &rs->dirs[i], CHECKPOINT_HIGH_WATERMARKS, &c.high_watermarks);
+        file_write(rs, &rs->dirs[i], CHECKPOINT_LOG_STARTS, &c.log_starts);
+        file_write(rs, &rs->dirs[i], CHECKPOINT_CLEANED_OFFSETS, &c.cleaned_offsets);
     }
+}
+
+void checkpoints_deinit(struct log_dir *dir)
+{
+    for (int i = 0; i < CHECKPOINT_FILES_COUNT; i++)
+        buffer_deinit(&dir->written[i]);
 }
 
 void clean_markers_write(struct replicas *rs)

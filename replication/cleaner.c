@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -10,13 +11,13 @@
 #include "proto/base/logging.h"
 #include "replication/replicas_internal.h"
 
-#define POLL_MS  20
 #define MAP_LOAD 0.9 /* log.cleaner.io.buffer.load.factor */
 
 struct cleaner {
     struct replicas *replicas; /* constant */
     struct cleaner_options options;
     pthread_t thread;
+    sem_t wake; /* posted once: stop */
     _Atomic bool stopping;
 };
 
@@ -124,22 +125,25 @@ static int compact_replica(struct cleaner *cleaner, struct replica *r)
     return err;
 }
 
+static void rest(struct cleaner *cleaner)
+{
+    int64_t until_ms = clock_monotonic_ms() + cleaner->options.backoff_ms;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    while (sem_clockwait(&cleaner->wake, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
+        continue;
+}
+
 static void cleaner_run(void *arg)
 {
     struct cleaner *cleaner = arg;
-    int64_t next_ms = clock_monotonic_ms() + cleaner->options.backoff_ms;
+    rest(cleaner);
     while (!atomic_load(&cleaner->stopping)) {
-        if (clock_monotonic_ms() < next_ms) {
-            struct timespec pause = {.tv_nsec = POLL_MS * 1000000};
-            nanosleep(&pause, NULL);
-            continue;
-        }
         struct choice choice = {.ratio = -1};
         replicas_each(cleaner->replicas, consider, &choice);
         int err = choice.replica != NULL ? compact_replica(cleaner, choice.replica) : -ENOENT;
         replica_unref(choice.replica);
         if (err != 0)
-            next_ms = clock_monotonic_ms() + cleaner->options.backoff_ms;
+            rest(cleaner);
     }
 }
 
@@ -150,6 +154,7 @@ struct cleaner *cleaner_start(struct replicas *rs, const struct cleaner_options 
     struct cleaner *cleaner = mem_zalloc(sizeof(*cleaner));
     cleaner->replicas = rs;
     cleaner->options = *options;
+    CHECK(sem_init(&cleaner->wake, 0, 0) == 0);
     CHECK(thread_start(&cleaner->thread, &BACKGROUND, "cleaner", cleaner_run, cleaner) == 0);
     return cleaner;
 }
@@ -159,6 +164,8 @@ void cleaner_stop(struct cleaner *cleaner)
     if (cleaner == NULL)
         return;
     atomic_store(&cleaner->stopping, true);
+    sem_post(&cleaner->wake);
     pthread_join(cleaner->thread, NULL);
+    sem_destroy(&cleaner->wake);
     free(cleaner);
 }

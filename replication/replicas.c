@@ -128,8 +128,10 @@ static void replicas_free(struct replicas *rs)
     MAP_FOR_EACH (entry, &rs->table)
         replica_unref(&((struct replica_entry *)entry->value)->base);
     map_deinit(&rs->table);
-    for (int i = 0; i < rs->dirs_count; i++)
+    for (int i = 0; i < rs->dirs_count; i++) {
         free(rs->dirs[i].path);
+        checkpoints_deinit(&rs->dirs[i]);
+    }
     free(rs->dirs);
     file_cache_unref(rs->file_table.files);
     mutex_deinit(&rs->lock);

@@ -31,6 +31,14 @@ struct replica_entry {
     bool removed;        /* guarded by base.lock: the topic is gone */
 };
 
+enum checkpoint_file {
+    CHECKPOINT_RECOVERY_POINTS,
+    CHECKPOINT_HIGH_WATERMARKS,
+    CHECKPOINT_LOG_STARTS,
+    CHECKPOINT_CLEANED_OFFSETS,
+    CHECKPOINT_FILES_COUNT,
+};
+
 struct log_dir {
     char *path;
     bool failed;         /* guarded by the table lock */
@@ -42,6 +50,8 @@ struct log_dir {
     struct map high_watermarks;
     struct map log_starts;
     struct map cleaned_offsets;
+    /* What each file has, so that an idle node need not write: of the thread that writes them. */
+    struct buffer written[CHECKPOINT_FILES_COUNT];
 };
 
 struct replicas {
@@ -124,7 +134,8 @@ bool flush_is_due(const struct replica_entry *e);
 void checkpoints_read(struct replicas *rs, struct log_dir *dir);
 int64_t checkpoint_find(const struct map *offsets, struct slice topic, int32_t index);
 void checkpoints_forget(struct log_dir *dir);
-/* Write recovery points and high watermarks of every folder. */
+/* Write what has changed of recovery points, high watermarks and so on, of every folder. */
 void checkpoints_write(struct replicas *rs);
+void checkpoints_deinit(struct log_dir *dir);
 /* The clean-shutdown marker of every folder that has not failed. */
 void clean_markers_write(struct replicas *rs);
