@@ -147,6 +147,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 struct client *client_new(struct net_thread *thread, const char *host, int32_t port,
                           const char *client_id)
 {
+    net_assert(thread);
     struct client *c = mem_zalloc(sizeof(*c));
     *c = (struct client){.thread = thread,
                          .host = mem_strdup(host),
@@ -164,6 +165,7 @@ void client_free(struct client *c)
 {
     if (c == NULL)
         return;
+    net_assert(c->thread);
     c->freed = true;
     fail_all(c, -ECANCELED);
 }
@@ -353,6 +355,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 void client_send(struct client *c, int16_t api_key, int16_t version, const void *message,
                  int64_t timeout_ms, client_answered *answered, void *arg)
 {
+    net_assert(c->thread);
     struct client_call *call = mem_zalloc(sizeof(*call));
     *call = (struct client_call){.api_key = api_key,
                                  .version = version,

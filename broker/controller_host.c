@@ -20,7 +20,8 @@
 struct controller_host {
     struct node *node;
     struct net_thread *thread; /* of the tick and the probes */
-    struct event *tick;
+    struct event *tick;        /* that thread only, as the probes; NULL: stopped */
+    struct list probes;        /* that have no answer yet */
     struct mutex lock;
     struct controller *controller; /* guarded by lock */
     bool active;                   /* guarded by lock */
@@ -28,6 +29,7 @@ struct controller_host {
 };
 
 struct probe {
+    struct list link;
     struct controller_host *host;
     int32_t node_id;
     struct client *client;
@@ -57,7 +59,8 @@ static void probe_answered(void *arg, int err, const void *response)
     struct probe *p = arg;
     struct controller_host *h = p->host;
     if (err == -ECANCELED)
-        return;
+        return; /* tick_stop() frees it */
+    list_remove(&p->link);
     if (err == -ECONNREFUSED) {
         struct controller_effects fx = {0};
         struct image *img = quorum_image(h->node->quorum);
@@ -76,6 +79,10 @@ static void probe_run(void *arg)
     thread_assert(&NET);
     struct probe *p = arg;
     struct node *node = p->host->node;
+    if (p->host->tick == NULL) {
+        free(p);
+        return;
+    }
     struct image *img = quorum_image(node->quorum);
     const struct image_broker *b = img ? image_find_broker(img, p->node_id) : NULL;
     const struct image_endpoint *e =
@@ -86,6 +93,7 @@ static void probe_run(void *arg)
         char *host = slice_to_text(e->host);
         struct api_versions_request in;
         api_versions_request_init(&in);
+        list_push_back(&p->host->probes, &p->link);
         p->client = client_new(p->host->thread, host, e->port, "millrace-probe");
         client_send(p->client, API_API_VERSIONS, 0, &in, PROBE_TIMEOUT_MS, probe_answered, p);
         free(host);
@@ -203,6 +211,7 @@ int controller_host_start(struct node *node)
     };
     h->node = node;
     h->thread = &node->net.threads[0];
+    list_init(&h->probes);
     mutex_init(&h->lock);
     h->controller = controller_new(&options);
     node->controller = h;
@@ -216,6 +225,9 @@ static void tick_stop(void *arg)
     struct controller_host *h = arg;
     event_free(h->tick);
     h->tick = NULL;
+    struct list *link;
+    while ((link = list_pop_front(&h->probes)) != NULL)
+        probe_free(CONTAINER_OF(link, struct probe, link));
 }
 
 void controller_host_stop(struct node *node)

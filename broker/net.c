@@ -10,6 +10,8 @@
 
 #include "proto/base/logging.h"
 
+#define DRAIN_ROUNDS_MAX 1000
+
 struct net_call_message {
     struct inbox_message message;
     void (*fn)(void *arg);
@@ -24,10 +26,20 @@ static void inbox_readable(evutil_socket_t fd, short what, void *arg)
     inbox_drain(&t->inbox);
 }
 
+/* Whose events this thread may touch; NULL: any, the loops are over. */
+static _Thread_local struct net_thread *running;
+
 static void net_run(void *arg)
 {
     struct net_thread *t = arg;
+    running = t;
     event_base_loop(t->base, EVLOOP_NO_EXIT_ON_EMPTY);
+}
+
+void net_assert(const struct net_thread *thread)
+{
+    thread_assert(&NET);
+    CHECK(running == thread || running == NULL);
 }
 
 static int thread_open(struct net_thread *t, int index)
@@ -74,6 +86,18 @@ static void loop_break(void *arg)
     event_base_loopbreak(t->base);
 }
 
+/* What runs may post to another thread, whose turn was before; but not for ever. */
+static void drain_all(struct net *net)
+{
+    int count = 1;
+    for (int round = 0; count > 0 && round < DRAIN_ROUNDS_MAX; round++) {
+        count = 0;
+        for (int i = 0; i < net->count; i++)
+            if (net->threads[i].started)
+                count += inbox_drain(&net->threads[i].inbox);
+    }
+}
+
 void net_stop(struct net *net)
 {
     for (int i = 0; i < net->count; i++) {
@@ -82,9 +106,18 @@ void net_stop(struct net *net)
             continue;
         net_call(t, loop_break, t);
         pthread_join(t->thread, NULL);
-        thread_set_role(&NET); /* its loop is over: what is left in the inbox is ours to run */
-        inbox_close(&t->inbox);
-        inbox_drain(&t->inbox);
+    }
+    thread_set_role(&NET); /* the loops are over: what is left in the inboxes is ours to run */
+    drain_all(net);
+}
+
+void net_free(struct net *net)
+{
+    drain_all(net);
+    for (int i = 0; i < net->count; i++) {
+        struct net_thread *t = &net->threads[i];
+        if (!t->started)
+            continue;
         event_free(t->inbox_event);
         event_base_free(t->base);
         inbox_deinit(&t->inbox);

@@ -27,8 +27,14 @@ struct net {
 
 /* Create `count` threads (num.network.threads) that run until net_stop(). 0 or -errno. */
 int net_start(struct net *net, int count) MUST_CHECK;
-/* Stop the loops and join; connections must have been closed through their owners before. */
+/* Stop the loops and join; connections must have been closed through their owners before. From then
+ * on the caller is the NET thread: what is posted still is run by net_free(), so everything that it
+ * may use must live until then. */
 void net_stop(struct net *net);
+void net_free(struct net *net);
+
+/* The running thread is this one: its base may be touched. */
+void net_assert(const struct net_thread *thread) TS_(assert_capability(NET));
 
 /* Run `message` on that thread; any thread. */
 void net_post(struct net_thread *thread, struct inbox_message *message);

@@ -346,13 +346,17 @@ void node_stop(struct node *n)
     groups_stop(n);
     txns_stop(n);
     barrier_stop(n);
-    fetchers_stop(n);
     controller_host_stop(n);
-    link_stop(n->link); /* its timer asks the quorum */
-    wiring_stop(n);     /* it submits to the quorum */
+    link_stop(n->link);
+    wiring_stop(n);   /* it submits to the quorum, and tells the fetchers what to fetch */
+    fetchers_stop(n); /* they append to the replicas */
+    /* What was answered last is on its way to the network threads still, and may ask the quorum and
+     * the replicas; a replica that closes posts to them once more. So nothing is freed before. */
     quorum_stop(n->quorum);
-    replicas_close(n->replicas);
     net_stop(&n->net);
+    replicas_close(n->replicas);
+    net_free(&n->net);
+    quorum_free(n->quorum);
     groups_free(n->groups);
     txns_free(n->txns);
     producer_ids_free(n->producer_ids);

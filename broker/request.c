@@ -249,6 +249,7 @@ static void on_timeout(evutil_socket_t fd, short what, void *arg)
 
 static void wait_begin(struct request *req, int64_t timeout_ms, void (*ready)(struct request *))
 {
+    net_assert(req->thread);
     req->ready = ready;
     timeout_ms = MAX(timeout_ms, (int64_t)0);
     struct timeval after = {.tv_sec = timeout_ms / 1000, .tv_usec = timeout_ms % 1000 * 1000};

@@ -66,6 +66,12 @@ static void accepted_open(void *arg)
 {
     struct accepted *a = arg;
     thread_assert(&NET);
+    if (atomic_load(&a->node->stopping)) { /* nobody would close it */
+        atomic_fetch_sub(&a->node->connections, 1);
+        close(a->fd);
+        free(a);
+        return;
+    }
     conn_open(a->node, a->thread, a->listener, a->fd);
     free(a);
 }

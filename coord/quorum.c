@@ -21,7 +21,9 @@
 static bool status_equal(const struct quorum_status *a, const struct quorum_status *b)
 {
     return a->leader == b->leader && a->leader_id == b->leader_id && a->formed == b->formed &&
-           a->term == b->term && strcmp(a->leader_address, b->leader_address) == 0;
+           a->term == b->term && strcmp(a->leader_address, b->leader_address) == 0 &&
+           a->voters_count == b->voters_count &&
+           memcmp(a->voters, b->voters, sizeof(a->voters)) == 0;
 }
 
 static void publish_status(struct quorum *q)
@@ -35,6 +37,10 @@ static void publish_status(struct quorum *q)
     snprintf(now.leader_address, sizeof(now.leader_address), "%s", id && address ? address : "");
     now.term = (int64_t)raft_current_term(&q->raft);
     now.applied_index = q->applied_index;
+    FOR_EACH (server, q->raft.configuration.servers, (int)q->raft.configuration.n) {
+        if (server->role == RAFT_VOTER && now.voters_count < QUORUM_VOTERS_MAX)
+            now.voters[now.voters_count++] = raft_id_node(server->id);
+    }
     bool changed = !status_equal(&now, &q->status);
     if (!changed && now.applied_index == q->status.applied_index)
         return;
@@ -189,9 +195,11 @@ static void stop_arrived(struct inbox_message *message)
     q->close_wanted = true;
 }
 
-static void quorum_free(struct quorum *q)
+void quorum_free(struct quorum *q)
 {
-    submit_fail_all(q);
+    if (q == NULL)
+        return;
+    submit_deinit(q);
     transport_free(q->transport);
     metadata_free(q->metadata);
     state_close(q->state);
@@ -215,7 +223,7 @@ static void quorum_free(struct quorum *q)
     free(q);
 }
 
-static void stop_and_free(struct quorum *q, bool abrupt)
+static void stop(struct quorum *q, bool abrupt)
 {
     if (q == NULL)
         return;
@@ -223,17 +231,16 @@ static void stop_and_free(struct quorum *q, bool abrupt)
     q->stop_message.run = stop_arrived;
     inbox_post(&q->inbox, &q->stop_message);
     pthread_join(q->thread, NULL);
-    quorum_free(q);
 }
 
 void quorum_stop(struct quorum *q)
 {
-    stop_and_free(q, false);
+    stop(q, false);
 }
 
 void quorum_stop_abruptly(struct quorum *q)
 {
-    stop_and_free(q, true);
+    stop(q, true);
 }
 
 /* --- The start --- */

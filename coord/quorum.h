@@ -16,6 +16,8 @@
 #include "coord/command.h"
 #include "coord/image.h"
 
+#define QUORUM_VOTERS_MAX 16
+
 struct quorum;
 
 struct quorum_voter {
@@ -29,7 +31,9 @@ struct quorum_status {
     char leader_address[280]; /* host:port of its CONTROLLER listener, \"\" if unknown */
     int64_t term;
     int64_t applied_index;
-    bool formed; /* a cluster id is applied */
+    bool formed;                       /* a cluster id is applied */
+    int32_t voters[QUORUM_VOTERS_MAX]; /* node ids, as the newest configuration has them */
+    int voters_count;
 };
 
 struct quorum_callbacks {
@@ -74,8 +78,11 @@ struct quorum_options {
 /* Starts the thread. 0 or -errno with the reason logged (folder in use, other node id or cluster,
  * port taken). */
 int quorum_start(const struct quorum_options *options, struct quorum **quorum) MUST_CHECK;
-/* Hand the Raft leadership over when we have it, then stop. */
+/* Hand the Raft leadership over when we have it, then stop: everything submitted is answered,
+ * images and the database can still be read, what is submitted later is ERR_REQUEST_TIMED_OUT at
+ * once. */
 void quorum_stop(struct quorum *q);
+void quorum_free(struct quorum *q); /* of one that was stopped, or NULL */
 
 struct image *quorum_image(struct quorum *q); /* a reference; NULL before the first. Any thread. */
 void quorum_status(struct quorum *q, struct quorum_status *out); /* any thread */

@@ -207,7 +207,6 @@ bool marker_folder_empty(const char *dir);
 /* quorum.c */
 void quorum_turn(struct quorum *q);
 void quorum_set_cluster_id(struct quorum *q, struct slice cluster_id);
-void quorum_close(struct quorum *q);
 /* As if the process died: no transfer of leadership. For tests. */
 void quorum_stop_abruptly(struct quorum *q);
 
@@ -234,6 +233,7 @@ void submit_applied(struct quorum *q, int64_t sequence, struct slice results);
 /* Something was applied: is the answered batch visible now? */
 void submit_progress(struct quorum *q);
 void submit_fail_all(struct quorum *q);
+void submit_deinit(struct quorum *q);
 
 /* quorum_join.c */
 int join_start(struct quorum *q) MUST_CHECK;

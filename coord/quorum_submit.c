@@ -433,6 +433,11 @@ void submit_fail_all(struct quorum *q)
         submission_answer(s, ERR_REQUEST_TIMED_OUT, SLICE_NULL);
         submission_free(s);
     }
+}
+
+void submit_deinit(struct quorum *q)
+{
+    submit_fail_all(q);
     buffer_deinit(&q->own.bytes);
     buffer_deinit(&q->own.answered);
     buffer_deinit(&q->in_flight.results);

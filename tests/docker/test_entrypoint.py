@@ -175,9 +175,8 @@ class Health(Container):
             node.terminate()
             node.wait(60)
         self.assertFalse(self.healthy())
-        if node.returncode != 0: # tests/cluster judges how a node stops
-            log.seek(0)
-            print(f"ended with {node.returncode}:\n{log.read().decode()}", file=sys.stderr)
+        log.seek(0)
+        self.assertEqual(node.returncode, 0, log.read().decode())
 
 
 if __name__ == "__main__":

@@ -152,6 +152,7 @@ static inline void node_stop(struct cluster_node *n, bool abrupt)
         quorum_stop_abruptly(q);
     else
         quorum_stop(q);
+    quorum_free(q);
 }
 
 static inline void node_wipe(const struct cluster_node *n)
