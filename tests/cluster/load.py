@@ -18,11 +18,12 @@ class Load(threading.Thread):
         super().__init__(name="load", daemon=True)
         self.topic, self.partitions, self.rate = topic, partitions, rate
         self.acks, self.failures, self.sent = [], [], 0
-        self.fatal = None
+        self.fatal, self.numbers = None, collections.Counter()
         self.stopping = threading.Event()
         self.producer = Producer({
             "bootstrap.servers": bootstrap, "enable.idempotence": True, "acks": "all",
             "linger.ms": 1, "delivery.timeout.ms": 60000 * SLOWER, "error_cb": self._on_error,
+            "log_level": 2,
             "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200, "retry.backoff.ms": 20,
             **{k.replace("_", "."): v for k, v in settings.items()}})
 
@@ -31,18 +32,17 @@ class Load(threading.Thread):
             self.fatal = error
 
     def run(self):
-        numbers = collections.Counter()
         begin = time.monotonic()
         while not self.stopping.is_set():
             due = int((time.monotonic() - begin) * self.rate)
             while self.sent < due and not self.stopping.is_set():
-                self._send(self.sent % (2 * self.partitions), numbers)
+                self._send(self.sent % (2 * self.partitions))
             self.producer.poll(0.002)
 
-    def _send(self, index, numbers):
+    def _send(self, index):
         """Two keys to a partition; not by their hash, so that every partition has its share."""
         key = f"key-{index}"
-        number, now_s = numbers[key], time.monotonic()
+        number, now_s = self.numbers[key], time.monotonic()
 
         def done(error, message):
             if error:
@@ -56,7 +56,7 @@ class Load(threading.Thread):
         except BufferError:
             self.producer.poll(0.05)
             return
-        numbers[key] += 1
+        self.numbers[key] += 1
         self.sent += 1
 
     def __enter__(self):
@@ -103,7 +103,8 @@ def read_all(bootstrap, topic, partitions, timeout_s=60):
     """Every record up to the ends of the partitions, by a consumer that belongs to no group."""
     consumer = Consumer({
         "bootstrap.servers": bootstrap, "group.id": "reader-of-all", "enable.auto.commit": False,
-        "enable.partition.eof": True, "auto.offset.reset": "error", "check.crcs": True})
+        "enable.partition.eof": True, "auto.offset.reset": "error", "check.crcs": True,
+        "log_level": 2})
     consumer.assign([TopicPartition(topic, p, 0) for p in range(partitions)])
     records, ended = [], set()
     deadline = time.monotonic() + timeout_s * SLOWER

@@ -25,7 +25,7 @@ class Member(threading.Thread):
             "enable.auto.commit": False, "auto.offset.reset": "earliest",
             "session.timeout.ms": 6000 * SLOWER, "heartbeat.interval.ms": 500,
             "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200,
-            "topic.metadata.refresh.interval.ms": 1000, "check.crcs": True})
+            "topic.metadata.refresh.interval.ms": 1000, "check.crcs": True, "log_level": 2})
         self.positions = {}
 
     def run(self):
