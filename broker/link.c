@@ -113,6 +113,11 @@ static void hello_answered(void *arg, int err, const void *response)
         next_ms = r->fenced || l->want_shutdown
                       ? RETRY_MS
                       : config_number(&l->node->config, CONFIG_HEARTBEAT_MS);
+    } else if (err == 0 && r->error_code == ERR_BROKER_ID_NOT_REGISTERED) {
+        if (!atomic_exchange(&l->node->fenced, true))
+            LOG_INFO("this broker was drained and is unregistered, it may be stopped", "node_id=%d",
+                     l->node->id);
+        next_ms = 500;
     } else if (err == 0 && r->error_code == ERR_DUPLICATE_BROKER_REGISTRATION) {
         LOG_WARN("another process is registered with this node id", "node_id=%d", l->node->id);
         next_ms = 500;

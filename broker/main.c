@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "broker/drain.h"
 #include "broker/node.h"
 #include "coord/sql.h"
 #include "proto/base/logging.h"
@@ -28,6 +29,10 @@ static const char HELP[] =
     "  millrace cluster sql FILE.properties \"SELECT ...\"\n"
     "      Ask the metadata that this node has, also while it runs.\n"
     "      SELECT * FROM sqlite_schema tells what there is.\n"
+    "\n"
+    "  millrace cluster drain FILE.properties ID [--cancel]\n"
+    "      Move everything off broker ID, then unregister it. Any node's FILE will do. It\n"
+    "      does not come back under this id before --cancel.\n"
     "\n"
     "  millrace version\n"
     "  millrace --help\n"
@@ -125,25 +130,47 @@ static int dev_defaults(struct config *c)
     return 0;
 }
 
+static int cluster_sql(const struct config *c, const char *query)
+{
+    /* The quorum's folder is in the first of log.dirs. */
+    const char *dirs = config_text(c, CONFIG_LOG_DIRS);
+    char path[4096];
+    if (snprintf(path, sizeof(path), "%.*s/quorum", (int)strcspn(dirs, ","), dirs) >=
+        (int)sizeof(path))
+        return -ENAMETOOLONG;
+    return sql_run(path, query, stdout);
+}
+
+static int cluster_drain(struct config *c, const char *id, bool cancel)
+{
+    char *end;
+    long node_id = strtol(id, &end, 10);
+    if (end == id || *end != '\0' || node_id < 0 || node_id >= INT32_MAX) {
+        fprintf(stderr, "millrace: %s is no broker's id\n", id);
+        return -EINVAL;
+    }
+    int rc = config_check(c);
+    return rc == 0 ? drain_run(c, (int32_t)node_id, cancel) : rc;
+}
+
 static int cluster_command(int argc, char **argv)
 {
     struct config c;
-    if (argc != 5 || strcmp(argv[2], "sql") != 0) {
-        fputs("millrace: say millrace cluster sql FILE.properties \"SELECT ...\"\n", stderr);
+    bool sql = argc == 5 && strcmp(argv[2], "sql") == 0;
+    bool cancel = argc == 6 && strcmp(argv[5], "--cancel") == 0;
+    bool drain = (argc == 5 || cancel) && strcmp(argv[2], "drain") == 0;
+    if (!sql && !drain) {
+        fputs("millrace: say millrace cluster sql FILE.properties \"SELECT ...\"\n"
+              "          or  millrace cluster drain FILE.properties ID [--cancel]\n",
+              stderr);
         return EXIT_FAILURE;
     }
     config_init(&c);
     int rc = config_read_file(&c, argv[3]);
     if (rc == 0)
         rc = config_read_environment(&c, environ);
-    /* The quorum's folder is in the first of log.dirs. */
-    const char *dirs = config_text(&c, CONFIG_LOG_DIRS);
-    char path[4096];
-    if (rc == 0 && snprintf(path, sizeof(path), "%.*s/quorum", (int)strcspn(dirs, ","), dirs) >=
-                       (int)sizeof(path))
-        rc = -ENAMETOOLONG;
     if (rc == 0)
-        rc = sql_run(path, argv[4], stdout);
+        rc = sql ? cluster_sql(&c, argv[4]) : cluster_drain(&c, argv[4], cancel);
     config_deinit(&c);
     return rc == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }

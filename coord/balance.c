@@ -1,7 +1,10 @@
 /* Even numbers of replicas, then of preferred leaderships. */
 #include "coord/balance.h"
 
+#include <stdio.h>
+
 #include "coord/image_internal.h"
+#include "coord/image_resources.h"
 
 /* Preferred leaderships that change in one round; they copy nothing. */
 #define LEADS_MAX 50
@@ -9,7 +12,8 @@
 struct load {
     int32_t node_id;
     struct slice rack;
-    bool active;
+    bool active; /* and not drained: it may be given more */
+    bool drained;
     int64_t replicas;
     int64_t leaders; /* preferred */
 };
@@ -50,9 +54,11 @@ static void balance_init(struct balance *b, const struct image *img, struct bala
 {
     *b = (struct balance){.img = img, .out = out};
     FOR_EACH (broker, img->brokers, img->brokers_count) {
-        struct load l = {.node_id = (*broker)->node_id,
+        int32_t id = (*broker)->node_id;
+        struct load l = {.node_id = id,
                          .rack = (*broker)->rack,
-                         .active = image_broker_active(img, (*broker)->node_id)};
+                         .active = image_broker_active(img, id) && !drain_is_wanted(img, id),
+                         .drained = drain_is_wanted(img, id)};
         vec_push(&b->loads, l);
     }
     FOR_EACH (topic, img->topics, img->topics_count) {
@@ -279,4 +285,88 @@ bool balance_has_new_broker(const struct image *img)
     }
     vec_deinit(&b.loads);
     return empty && most > 1;
+}
+
+/* --- Draining --- */
+
+bool drain_is_wanted(const struct image *img, int32_t node_id)
+{
+    return slice_equals_text(image_broker_config(img, node_id, BROKER_DRAIN), "true");
+}
+
+int32_t drain_left(const struct image *img, int32_t node_id)
+{
+    int32_t left = 0;
+    FOR_EACH (topic, img->topics, img->topics_count) {
+        FOR_EACH (p, (*topic)->partitions, (*topic)->partitions_count)
+            left += ids_contain(p->replicas, p->replicas_count, node_id);
+    }
+    return left;
+}
+
+enum error_code drain_check(const struct image *img, int32_t node_id, char reason[200])
+{
+    int others = 0;
+    FOR_EACH (b, img->brokers, img->brokers_count) {
+        int32_t id = (*b)->node_id;
+        others += id != node_id && image_broker_active(img, id) && !drain_is_wanted(img, id);
+    }
+    FOR_EACH (topic, img->topics, img->topics_count) {
+        for (int32_t i = 0; i < (*topic)->partitions_count; i++) {
+            const struct image_partition *p = &(*topic)->partitions[i];
+            int wanted = p->replicas_count - p->removing_count;
+            if (!ids_contain(p->replicas, p->replicas_count, node_id) || wanted <= others)
+                continue;
+            snprintf(reason, 200,
+                     "Partition %d of topic %.*s has %d replicas, and without broker %d there are "
+                     "only %d brokers to carry them",
+                     i, (int)MIN((*topic)->name.size, 60), (const char *)(*topic)->name.data,
+                     wanted, node_id, others);
+            return ERR_INVALID_REPLICATION_FACTOR;
+        }
+    }
+    return ERR_NONE;
+}
+
+/* Another broker for a replica that leaves: where it shares no rack if possible, else with few. */
+static struct load *drain_target(struct balance *b, const struct image_partition *p,
+                                 const struct load *from)
+{
+    struct load *best = NULL;
+    FOR_EACH (l, b->loads.items, b->loads.count) {
+        if (!l->active || ids_contain(p->replicas, p->replicas_count, l->node_id))
+            continue;
+        bool better = best == NULL || l->replicas < best->replicas;
+        if (best != NULL && rack_allows(b, p, from, l) != rack_allows(b, p, from, best))
+            better = rack_allows(b, p, from, l);
+        if (better)
+            best = l;
+    }
+    return best;
+}
+
+static void drain_one(struct balance *b, struct load *from, int moves_max)
+{
+    FOR_EACH (topic, b->img->topics, b->img->topics_count) {
+        for (int32_t i = 0; i < (*topic)->partitions_count && b->copying < moves_max; i++) {
+            const struct image_partition *p = &(*topic)->partitions[i];
+            if (p->adding_count > 0 || p->removing_count > 0 || !will_have(p, from->node_id) ||
+                move_of(b, (*topic)->name, i) != NULL)
+                continue;
+            struct load *to = drain_target(b, p, from);
+            if (to != NULL)
+                move_add(b, *topic, i, from, to);
+        }
+    }
+}
+
+void drain_next(const struct image *img, int moves_max, struct balance_moves *out)
+{
+    struct balance b;
+    balance_init(&b, img, out);
+    FOR_EACH (from, b.loads.items, b.loads.count) {
+        if (from->drained)
+            drain_one(&b, from, moves_max);
+    }
+    vec_deinit(&b.loads);
 }

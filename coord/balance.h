@@ -33,3 +33,19 @@ bool balance_next(const struct image *img, int moves_max, struct balance_moves *
 
 /* An active broker has no replica at all while another has several: it is new here. */
 bool balance_has_new_broker(const struct image *img);
+
+/*
+ * Draining: a broker of which everything is to be moved off, so that it can go for good. It is a
+ * setting of the broker in the metadata (BROKER_DRAIN), so that it outlives everybody who leads.
+ * Nothing is placed on such a broker, and once it has nothing more it may be unregistered; while
+ * the setting is there, it does not come back.
+ */
+#define BROKER_DRAIN SLICE("broker.drain")
+bool drain_is_wanted(const struct image *img, int32_t node_id);
+/* Could the others carry what it has? Else why not. */
+enum error_code drain_check(const struct image *img, int32_t node_id, char reason[200]) MUST_CHECK;
+/* How many replicas it has, those on their way to it or off it included. */
+int32_t drain_left(const struct image *img, int32_t node_id);
+/* The next moves off every broker that is drained, so many that at most moves_max copy at a
+ * time. */
+void drain_next(const struct image *img, int moves_max, struct balance_moves *out);

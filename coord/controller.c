@@ -150,10 +150,15 @@ static bool incumbent_dead(const struct controller *c, const struct session *s,
     return !connected(s) && (b->fenced || same_endpoints(b, r));
 }
 
-static void hello_of_new(struct controller *c, const struct image_broker *b, struct session *s,
+static void hello_of_new(struct controller *c, const struct image *img, struct session *s,
                          const struct controller_hello *hello, int64_t now_ms,
                          struct controller_answer *answer, struct controller_effects *fx)
 {
+    const struct image_broker *b = image_find_broker(img, hello->broker.node_id);
+    if (b == NULL && drain_is_wanted(img, hello->broker.node_id)) {
+        answer->error_code = ERR_BROKER_ID_NOT_REGISTERED;
+        return;
+    }
     if (b != NULL && !incumbent_dead(c, s, b, &hello->broker, now_ms)) {
         answer->error_code = ERR_DUPLICATE_BROKER_REGISTRATION;
         return;
@@ -224,7 +229,7 @@ void controller_hello(struct controller *c, const struct image *img, int64_t now
     if (b != NULL && uuid_equal(b->incarnation, hello->broker.incarnation))
         hello_of_registered(img, b, s, hello, now_ms, answer, fx);
     else
-        hello_of_new(c, b, s, hello, now_ms, answer, fx);
+        hello_of_new(c, img, s, hello, now_ms, answer, fx);
 }
 
 void controller_connection_lost(struct controller *c, uint64_t connection,
@@ -311,6 +316,29 @@ static void rebalance(const struct image *img, struct controller_effects *fx)
 
 /* A new broker is filled until all carry alike; what people placed by hand is left alone
  * otherwise. */
+static void moves_propose(struct balance_moves *moves, const char *why,
+                          struct controller_effects *fx)
+{
+    FOR_EACH (m, moves->list.items, moves->list.count) {
+        struct alter_reassignment alter = {.topic = m->topic,
+                                           .partition = m->partition,
+                                           .replicas = m->replicas,
+                                           .replicas_count = m->replicas_count};
+        command_encode_alter_reassignment(command_add(fx), &alter);
+        LOG_INFO("moving a partition", "topic=" SLICE_FMT " partition=%d from=%d to=%d reason=%s",
+                 SLICE_ARG(m->topic), m->partition, m->from, m->to, why);
+    }
+    vec_deinit(&moves->list);
+}
+
+static void drain(const struct controller *c, const struct image *img,
+                  struct controller_effects *fx)
+{
+    struct balance_moves moves = {0};
+    drain_next(img, c->options.balance_moves_max, &moves);
+    moves_propose(&moves, "drain", fx);
+}
+
 static void balance(struct controller *c, const struct image *img, struct controller_effects *fx)
 {
     if (!c->balancing && balance_has_new_broker(img)) {
@@ -322,16 +350,7 @@ static void balance(struct controller *c, const struct image *img, struct contro
         return;
     struct balance_moves moves = {0};
     bool settled = balance_next(img, c->options.balance_moves_max, &moves);
-    FOR_EACH (m, moves.list.items, moves.list.count) {
-        struct alter_reassignment alter = {.topic = m->topic,
-                                           .partition = m->partition,
-                                           .replicas = m->replicas,
-                                           .replicas_count = m->replicas_count};
-        command_encode_alter_reassignment(command_add(fx), &alter);
-        LOG_INFO("moving a partition for balance", "topic=" SLICE_FMT " partition=%d from=%d to=%d",
-                 SLICE_ARG(m->topic), m->partition, m->from, m->to);
-    }
-    vec_deinit(&moves.list);
+    moves_propose(&moves, "balance", fx);
     if (settled) {
         LOG_INFO("replicas and leaderships are balanced", "brokers=%d", img->brokers_count);
         c->balancing = false;
@@ -352,9 +371,11 @@ void controller_tick(struct controller *c, const struct image *img, int64_t now_
             propose_fence(s, *b, now_ms, fx);
     }
     drop_forgotten(c, img, now_ms);
-    if (c->options.balance_enabled && now_ms >= c->balance_ms) {
+    if (now_ms >= c->balance_ms) {
         c->balance_ms = now_ms + c->options.balance_interval_ms;
-        balance(c, img, fx);
+        drain(c, img, fx);
+        if (c->options.balance_enabled)
+            balance(c, img, fx);
     }
     if (c->options.rebalance_enabled && now_ms >= c->rebalance_ms) {
         c->rebalance_ms = now_ms + c->options.rebalance_interval_ms;

@@ -1,4 +1,5 @@
 /* Brokers: registration, fencing, shutdown; the cluster's identity; blocks of producer ids. */
+#include "coord/balance.h"
 #include "coord/metadata_internal.h"
 #include "proto/base/mutant.h"
 
@@ -38,6 +39,10 @@ static enum error_code check_registration(struct apply *a, const struct register
         if (endpoint->host.size == 0 || endpoint->port < 1 || endpoint->port > 65535)
             return refuse(a->reason, ERR_INVALID_REQUEST, "A listener has no host or port");
     }
+    if (old == NULL && drain_is_wanted(a->m->img, c->node_id))
+        return refuse(a->reason, ERR_BROKER_ID_NOT_REGISTERED,
+                      "Broker %d was drained: it does not come back before that is canceled",
+                      c->node_id);
     if (old != NULL && !old->fenced)
         return refuse(a->reason, ERR_DUPLICATE_BROKER_REGISTRATION,
                       "Another process with node id %d is alive", c->node_id);

@@ -1,6 +1,7 @@
 /* Replica placement by counts. */
 #include "coord/placement.h"
 
+#include "coord/balance.h"
 #include "coord/image_internal.h"
 #include "proto/base/vec.h"
 
@@ -47,7 +48,7 @@ static void placement_init(struct placement *pl, const struct image *img, struct
     pl->candidates = arena_need(arena, ((size_t)pl->count + 1) * sizeof(*pl->candidates));
     for (int i = 0; i < pl->count; i++) {
         const struct image_broker *b = img->brokers[i];
-        bool active = image_broker_active(img, b->node_id);
+        bool active = image_broker_active(img, b->node_id) && !drain_is_wanted(img, b->node_id);
         pl->candidates[i] =
             (struct candidate){.node_id = b->node_id, .rack = b->rack, .active = active};
         pl->active_count += active;

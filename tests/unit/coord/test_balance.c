@@ -3,6 +3,7 @@
 
 #include "coord/balance.h"
 #include "coord/controller.h"
+#include "coord/image_resources.h"
 
 #define MOVES_MAX 4
 
@@ -53,32 +54,38 @@ static void finish_moves(struct kit *k)
     }
 }
 
-/* Rounds until nothing is left; none makes more moves at a time than allowed. */
+/* None of them makes more partitions copy at a time than allowed; everybody catches up. */
+static void moves_make(struct kit *k, struct balance_moves *moves)
+{
+    int copying = 0;
+    FOR_EACH (m, moves->list.items, moves->list.count) {
+        const struct image_topic *topic = image_find_topic(kit_image(k), m->topic);
+        const struct image_partition *p = image_find_partition(topic, m->partition);
+        copying += !ids_contain(p->replicas, p->replicas_count, m->to);
+    }
+    assert_true(copying <= MOVES_MAX);
+    VEC(struct balance_move) all = {0};
+    char names[64][16];
+    for (size_t i = 0; i < moves->list.count; i++) {
+        struct balance_move m = moves->list.items[i];
+        snprintf(names[i], sizeof(names[i]), SLICE_FMT, SLICE_ARG(m.topic));
+        m.topic = slice_from_text(names[i]); /* the image goes with the first command */
+        vec_push(&all, m);
+    }
+    FOR_EACH (m, all.items, all.count)
+        assign(k, m);
+    vec_deinit(&all);
+    vec_deinit(&moves->list);
+    finish_moves(k);
+}
+
+/* Rounds until nothing is left. */
 static int run(struct kit *k)
 {
     for (int round = 1; round < 200; round++) {
         struct balance_moves moves = {0};
         bool settled = balance_next(kit_image(k), MOVES_MAX, &moves);
-        int copying = 0;
-        FOR_EACH (m, moves.list.items, moves.list.count) {
-            const struct image_topic *topic = image_find_topic(kit_image(k), m->topic);
-            const struct image_partition *p = image_find_partition(topic, m->partition);
-            copying += !ids_contain(p->replicas, p->replicas_count, m->to);
-        }
-        assert_true(copying <= MOVES_MAX);
-        VEC(struct balance_move) all = {0};
-        char names[64][16];
-        for (size_t i = 0; i < moves.list.count; i++) {
-            struct balance_move m = moves.list.items[i];
-            snprintf(names[i], sizeof(names[i]), SLICE_FMT, SLICE_ARG(m.topic));
-            m.topic = slice_from_text(names[i]); /* the image goes with the first command */
-            vec_push(&all, m);
-        }
-        FOR_EACH (m, all.items, all.count)
-            assign(k, m);
-        vec_deinit(&all);
-        vec_deinit(&moves.list);
-        finish_moves(k);
+        moves_make(k, &moves);
         if (settled)
             return round;
     }
@@ -195,6 +202,77 @@ static void what_people_placed_by_hand_stays_until_a_broker_comes(void **unused)
     kit_deinit(&k);
 }
 
+/* --- Draining --- */
+
+static void want_drain(struct kit *k, int32_t node_id, bool wanted)
+{
+    char name[12];
+    snprintf(name, sizeof(name), "%d", node_id);
+    struct command_config_op op = {.name = BROKER_DRAIN,
+                                   .operation = wanted ? CONFIG_SET : CONFIG_DELETE,
+                                   .value = wanted ? SLICE("true") : SLICE_NULL};
+    struct alter_resource c = {
+        .kind = RESOURCE_BROKER, .name = slice_from_text(name), .ops = &op, .ops_count = 1};
+    assert_int_equal(KIT_RUN(k, alter_resource, &c), ERR_NONE);
+    assert_int_equal(drain_is_wanted(kit_image(k), node_id), wanted);
+}
+
+static void a_drained_broker_gives_everything_away_and_gets_nothing(void **unused)
+{
+    (void)unused;
+    struct kit k;
+    char reason[200];
+    begin(&k, 4, 12);
+    assert_int_equal(drain_check(kit_image(&k), 4, reason), ERR_NONE);
+    want_drain(&k, 4, true);
+    for (int round = 0; drain_left(kit_image(&k), 4) > 0; round++) {
+        assert_true(round < 50);
+        struct balance_moves moves = {0};
+        assert_false(balance_next(kit_image(&k), MOVES_MAX, &moves)); /* nothing meanwhile */
+        assert_int_equal(moves.list.count, 0);
+        drain_next(kit_image(&k), MOVES_MAX, &moves);
+        moves_make(&k, &moves);
+    }
+    assert_int_equal(kit_topic(&k, "c", 12, 3), ERR_NONE);
+    run(&k);
+    for (int32_t id = 1; id <= 3; id++)
+        assert_int_equal(replicas_at(kit_image(&k), id, false), 36);
+    assert_int_equal(drain_left(kit_image(&k), 4), 0);
+    kit_deinit(&k);
+}
+
+static void drain_is_refused_where_the_rest_cannot_carry_it(void **unused)
+{
+    (void)unused;
+    struct kit k;
+    char reason[200];
+    begin(&k, 4, 12);
+    assert_int_equal(KIT_FENCE(&k, 1), ERR_NONE);
+    assert_int_equal(drain_check(kit_image(&k), 4, reason), ERR_INVALID_REPLICATION_FACTOR);
+    assert_non_null(strstr(reason, "without broker 4 there are only 2 brokers"));
+    assert_int_equal(KIT_UNFENCE(&k, 1), ERR_NONE);
+    want_drain(&k, 3, true);
+    assert_int_equal(drain_check(kit_image(&k), 4, reason), ERR_INVALID_REPLICATION_FACTOR);
+    kit_deinit(&k);
+}
+
+static void a_drained_broker_comes_back_only_when_that_was_canceled(void **unused)
+{
+    (void)unused;
+    struct kit k;
+    begin(&k, 3, 1);
+    join(&k, 4, NULL);
+    want_drain(&k, 4, true);
+    assert_int_equal(KIT_FENCE(&k, 4), ERR_NONE);
+    assert_int_equal(kit_register(&k, 4, 2, -1, NULL), ERR_NONE); /* not yet unregistered */
+    struct broker_change c = {.node_id = 4, .broker_epoch = -1};
+    assert_int_equal(KIT_RUN(&k, unregister_broker, &c), ERR_NONE);
+    assert_int_equal(kit_register(&k, 4, 3, -1, NULL), ERR_BROKER_ID_NOT_REGISTERED);
+    want_drain(&k, 4, false);
+    assert_int_equal(kit_register(&k, 4, 3, -1, NULL), ERR_NONE);
+    kit_deinit(&k);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -203,6 +281,9 @@ int main(void)
         cmocka_unit_test(two_replicas_do_not_meet_on_a_rack),
         cmocka_unit_test(nothing_moves_while_a_broker_is_down),
         cmocka_unit_test(what_people_placed_by_hand_stays_until_a_broker_comes),
+        cmocka_unit_test(a_drained_broker_gives_everything_away_and_gets_nothing),
+        cmocka_unit_test(drain_is_refused_where_the_rest_cannot_carry_it),
+        cmocka_unit_test(a_drained_broker_comes_back_only_when_that_was_canceled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
