@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[2]
 CLUSTER_ID = "bWlsbHJhY2UtdGVzdHMtMQ"
 START_TIMEOUT_S = 120
+QUICK_START = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 
 
 def build_dir():
@@ -84,12 +85,12 @@ class KafkaCluster:
 
     def start(self, node, wait=True):
         folder = self._node_folder(node)
-        command = ["java", f"-Xmx{self.heap}", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1",
+        command = [*self.prefix(node), "java", f"-Xmx{self.heap}", *QUICK_START,
                    "-cp", self.state["class_path"], "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
                    f"-Dlog4j2.configurationFile={HERE}/log4j2.xml",
                    "kafka.Kafka", str(folder / "server.properties")]
         if self.state.get("plain_jvm"):
-            command[2:4] = []
+            command = [w for w in command if w not in QUICK_START]
         with open(folder / "log", "ab") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
                                        cwd=folder, start_new_session=True)
@@ -112,7 +113,20 @@ class KafkaCluster:
         self._signal(node, signal.SIGCONT)
 
     def bootstrap(self):
-        return ",".join(f"127.0.0.1:{self.state['client_ports'][n - 1]}" for n in self.nodes())
+        return ",".join(self.address(node) for node in self.nodes())
+
+    @staticmethod
+    def host(node):
+        """Where this node listens."""
+        return "127.0.0.1"
+
+    @staticmethod
+    def prefix(node):
+        """Words before its command."""
+        return []
+
+    def address(self, node):
+        return f"{self.host(node)}:{self.state['client_ports'][node - 1]}"
 
     def nodes(self):
         return range(1, self.state.get("count", 0) + 1)
@@ -136,15 +150,15 @@ class KafkaCluster:
         ports = free_ports(2 * count)
         self.state = {"count": count, "client_ports": ports[:count], "quorum_ports": ports[count:],
                       "class_path": class_path(), "plain_jvm": self.settings.pop("plain.jvm", None)}
-        voters = ",".join(f"{i + 1}@127.0.0.1:{p}" for i, p in enumerate(ports[count:]))
+        voters = ",".join(f"{i}@{self.host(i)}:{p}" for i, p in enumerate(ports[count:], 1))
         for node in range(1, count + 1):
             folder = self._node_folder(node)
             folder.mkdir(parents=True)
             settings = {
                 "process.roles": "broker,controller",
                 "node.id": node,
-                "listeners": f"PLAINTEXT://127.0.0.1:{ports[node - 1]},"
-                             f"CONTROLLER://127.0.0.1:{ports[count + node - 1]}",
+                "listeners": f"PLAINTEXT://{self.host(node)}:{ports[node - 1]},"
+                             f"CONTROLLER://{self.host(node)}:{ports[count + node - 1]}",
                 "controller.listener.names": "CONTROLLER",
                 "controller.quorum.voters": voters,
                 "log.dirs": folder / "data",
@@ -177,7 +191,7 @@ class KafkaCluster:
         while time.monotonic() < deadline:
             if not self.is_running(node):
                 break
-            if metadata_broker_count(self.state["client_ports"][node - 1]) >= want:
+            if metadata_broker_count(self.address(node)) >= want:
                 return
             time.sleep(0.2)
         tail = (self._node_folder(node) / "log").read_text(errors="replace")[-2000:]
@@ -201,11 +215,12 @@ class KafkaCluster:
                 os.kill(pid, number)
 
 
-def metadata_broker_count(port):
-    """How many brokers the Metadata v1 answer of this port lists; 0 while nobody answers."""
+def metadata_broker_count(address):
+    """How many brokers the Metadata v1 answer of this node lists; 0 while nobody answers."""
+    host, port = address.rsplit(":", 1)
     body = b"\x00\x03\x00\x01\x00\x00\x00\x01\x00\x01w\x00\x00\x00\x00"
     try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2) as sock:
+        with socket.create_connection((host, int(port)), timeout=2) as sock:
             sock.sendall(len(body).to_bytes(4, "big") + body)
             answer = sock.makefile("rb").read(12)
             return int.from_bytes(answer[8:12], "big", signed=True)
