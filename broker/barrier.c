@@ -31,11 +31,10 @@ struct waiting {
     int open;
 };
 
-/* The connection from this thread to a broker, at the address it is registered with now. */
-static struct client *client_of(struct node *node, struct barrier_thread *t,
-                                struct net_thread *thread, const struct image_broker *b)
+struct client *barrier_peer(struct node *node, struct net_thread *thread,
+                            const struct image_broker *b)
 {
-    thread_assert(&NET);
+    struct barrier_thread *t = &node->barrier->threads[thread->index];
     const struct image_endpoint *e =
         image_find_endpoint(b, slice_from_text(node->config.inter_broker_listener));
     if (e == NULL || t->stopped)
@@ -62,8 +61,7 @@ static struct client *client_of(struct node *node, struct barrier_thread *t,
 
 struct client *barrier_client(struct request *req, const struct image_broker *b)
 {
-    struct node *node = req->node;
-    return client_of(node, &node->barrier->threads[req->thread->index], req->thread, b);
+    return barrier_peer(req->node, req->thread, b);
 }
 
 static void one_done(struct waiting *w)
@@ -92,7 +90,6 @@ static void answered(void *arg, int err, const void *response)
 void request_when_everywhere(struct request *req, void (*ready)(struct request *req))
 {
     struct node *node = req->node;
-    struct barrier_thread *t = &node->barrier->threads[req->thread->index];
     struct image *img = quorum_image(node->quorum);
     struct waiting *w = mem_zalloc(sizeof(*w));
     *w = (struct waiting){.req = req, .ready = ready, .open = 1};
@@ -103,7 +100,7 @@ void request_when_everywhere(struct request *req, void (*ready)(struct request *
         const struct image_broker *b = img->brokers[i];
         struct client *client = NULL;
         if (b->node_id != node->id && !b->fenced)
-            client = client_of(node, t, req->thread, b);
+            client = barrier_peer(node, req->thread, b);
         if (client == NULL)
             continue;
         w->open++;

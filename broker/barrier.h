@@ -13,7 +13,11 @@ struct client;
 int barrier_start(struct node *node) MUST_CHECK;
 void barrier_stop(struct node *node);
 
-/* This thread's connection to another broker, for a question of this request; NULL: none can be. */
+/* The thread's connection to another broker, at the address that it is registered with now; NULL:
+ * none can be. */
+struct client *barrier_peer(struct node *node, struct net_thread *thread,
+                            const struct image_broker *b) ON(NET);
+/* The same for a question of this request. */
 struct client *barrier_client(struct request *req, const struct image_broker *b) ON(NET);
 
 /* Call `ready` once all unfenced brokers, this one included, have the newest image of this node

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "broker/takeover.h"
 #include "proto/base/clock.h"
 #include "proto/base/logging.h"
 
@@ -66,6 +67,8 @@ static void slot_follow(struct groups *gs, struct group_slot *slot, const struct
     slot_clear(gs, slot);
     slot->epoch = now->epoch;
     slot->ours = now->node_id == gs->node->id && !atomic_load(&gs->stopped);
+    slot->moved_index = img->index;
+    slot->settled = false;
 }
 
 enum error_code group_slot_check(struct groups *gs, struct group_slot *slot)
@@ -75,7 +78,9 @@ enum error_code group_slot_check(struct groups *gs, struct group_slot *slot)
         return ERR_COORDINATOR_NOT_AVAILABLE;
     slot_follow(gs, slot, img);
     image_unref(img);
-    return slot->ours && node_has_lease(gs->node) ? ERR_NONE : ERR_NOT_COORDINATOR;
+    if (!slot->ours || !node_has_lease(gs->node))
+        return ERR_NOT_COORDINATOR;
+    return slot->settled ? ERR_NONE : ERR_COORDINATOR_LOAD_IN_PROGRESS;
 }
 
 /* *g NULL: the database has none. */
@@ -403,8 +408,30 @@ static void load_slots(struct groups *gs, const bool *fresh)
     arena_deinit(&arena);
 }
 
+/* What all others have heard of is ours to speak for. */
+static void settle(struct groups *gs, const struct image *img)
+{
+    thread_assert(&NET);
+    int64_t heard = MIN(takeover_heard(gs->takeover, img), img->index);
+    FOR_EACH (slot, gs->slots, COORDINATOR_SLOTS) {
+        mutex_lock(&slot->lock);
+        slot->settled = slot->settled || (slot->ours && slot->moved_index <= heard);
+        mutex_unlock(&slot->lock);
+    }
+}
+
+static void others_heard(void *arg)
+{
+    struct groups *gs = arg;
+    struct image *img = atomic_load(&gs->stopped) ? NULL : quorum_image(gs->node->quorum);
+    if (img != NULL)
+        settle(gs, img);
+    image_unref(img);
+}
+
 static void follow(void *arg)
 {
+    thread_assert(&NET);
     struct groups *gs = arg;
     if (atomic_load(&gs->stopped))
         return; /* the quorum may be gone, too */
@@ -414,13 +441,20 @@ static void follow(void *arg)
         return;
     bool fresh[COORDINATOR_SLOTS] = {false};
     int count = 0;
+    int64_t moved_index = -1;
     FOR_EACH (slot, gs->slots, COORDINATOR_SLOTS) {
         mutex_lock(&slot->lock);
         slot_follow(gs, slot, img);
         fresh[slot->number] = slot->ours && !slot->loaded;
         slot->loaded = slot->ours;
         count += fresh[slot->number];
+        if (slot->ours && !slot->settled)
+            moved_index = MAX(moved_index, slot->moved_index);
         mutex_unlock(&slot->lock);
+    }
+    if (moved_index >= 0) {
+        takeover_ask(gs->takeover, moved_index);
+        settle(gs, img);
     }
     image_unref(img);
     if (count == 0)
@@ -439,9 +473,11 @@ void groups_published(struct groups *gs)
 
 static void timer_new(void *arg)
 {
+    thread_assert(&NET);
     struct groups *gs = arg;
     gs->timer = evtimer_new(gs->thread->base, on_timer, gs);
     CHECK(gs->timer != NULL);
+    gs->takeover = takeover_new(gs->node, gs->thread, others_heard, gs);
     gs->expiry_due_ms =
         clock_monotonic_ms() + config_number(&gs->node->config, CONFIG_OFFSETS_CHECK_MS);
     timer_set(gs, gs->expiry_due_ms);
@@ -449,7 +485,9 @@ static void timer_new(void *arg)
 
 static void timer_free(void *arg)
 {
+    thread_assert(&NET);
     struct groups *gs = arg;
+    takeover_stop(gs->takeover);
     event_free(gs->timer);
     gs->timer = NULL;
     groups_expire_stop(gs);
@@ -495,5 +533,6 @@ void groups_free(struct groups *gs)
         map_deinit(&slot->committing);
         mutex_deinit(&slot->lock);
     }
+    takeover_free(gs->takeover);
     free(gs);
 }

@@ -7,8 +7,10 @@
  *
  * A group is read from the database when it is first asked for, or when its slot comes here: the
  * database has by then everything that the coordinator before wrote, because commands of an older
- * slot epoch are refused. When the slot goes, its groups are forgotten and who waits hears
- * NOT_COORDINATOR. Without its lease the node answers the same, since it may have been replaced.
+ * slot epoch are refused; and it is served once no other broker can take itself for its coordinator
+ * (takeover.h), until then it is LOAD_IN_PROGRESS. When the slot goes, its groups are forgotten and
+ * who waits hears NOT_COORDINATOR. Without its lease the node answers the same, since it may have
+ * been replaced.
  *
  * A slot's lock guards its groups, so that any network thread may work on them. It is held while
  * commands are submitted, so that they are applied in the order in which they were decided.

@@ -13,6 +13,7 @@ struct group {
 };
 
 struct expiry;
+struct takeover;
 
 struct group_slot {
     struct mutex lock;
@@ -20,6 +21,8 @@ struct group_slot {
     int32_t number;
     int32_t epoch; /* of the slot as known here, -1 at first */
     bool ours;
+    int64_t moved_index;   /* of the image that says so */
+    bool settled;          /* all others have heard of it: this node may speak */
     bool loaded;           /* the groups of the database that have members are here */
     struct map groups;     /* id -> struct group */
     struct map committing; /* id -> how many commits are on their way */
@@ -35,6 +38,7 @@ struct groups {
     _Atomic bool stopped;
     /* NET only, that thread */
     struct event *timer;
+    struct takeover *takeover;
     bool lapsed;           /* the lease was lost meanwhile */
     struct expiry *expiry; /* the look for expired offsets that is going on */
     int64_t expiry_due_ms; /* the next one */
@@ -62,7 +66,8 @@ void group_outcome_apply(struct groups *gs, struct group_slot *slot, struct slic
 
 /* The group's slot. */
 struct group_slot *groups_slot(struct groups *gs, struct slice id);
-/* Take over what the newest image says of the slot. ERR_NOT_COORDINATOR when it is not here. */
+/* Take over what the newest image says of the slot. ERR_NOT_COORDINATOR when it is not here,
+ * ERR_COORDINATOR_LOAD_IN_PROGRESS when a former coordinator may not know that yet. */
 enum error_code group_slot_check(struct groups *gs, struct group_slot *slot)
     HOLDS(slot->lock) MUST_CHECK;
 /* The group, from memory or the database; *g NULL when there is none and it shall not be made. */

@@ -132,7 +132,8 @@ enum error_code groups_heartbeat(struct node *node, struct slice id, struct slic
         err = group_classic_heartbeat(&g->classic, member_id, instance_id, generation,
                                       clock_monotonic_ms());
     mutex_unlock(&slot->lock);
-    return err;
+    /* As in Kafka: a member has nothing to do about it, and its session begins anew here. */
+    return err == ERR_COORDINATOR_LOAD_IN_PROGRESS ? ERR_NONE : err;
 }
 
 enum error_code groups_leave(struct node *node, struct slice id, struct group_leaving *members,
@@ -462,7 +463,7 @@ enum error_code groups_list(struct node *node, struct arena *arena, struct group
         mutex_lock(&slot->lock);
         enum error_code ours = group_slot_check(gs, slot); /* up to date; others are left out */
         mutex_unlock(&slot->lock);
-        if (ours == ERR_COORDINATOR_NOT_AVAILABLE)
+        if (ours != ERR_NONE && ours != ERR_NOT_COORDINATOR)
             return ours;
     }
     enum error_code err = list_stored(gs, arena, &views);
