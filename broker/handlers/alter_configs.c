@@ -1,5 +1,6 @@
 /* AlterConfigs: all settings of a resource set anew; what is not named goes back to its default. */
 #include "broker/config_change.h"
+#include "broker/named.h"
 #include "broker/node.h"
 #include "broker/request.h"
 #include "broker/submissions.h"
@@ -21,16 +22,6 @@ static struct config_change change_of(struct request *req,
     return c;
 }
 
-static bool named_twice(const struct alter_configs_request *in, int index)
-{
-    const struct alter_configs_request_resource *r = &in->resources[index];
-    for (int i = 0; i < in->resources_count; i++)
-        if (i != index && in->resources[i].resource_type == r->resource_type &&
-            slice_equal(in->resources[i].resource_name, r->resource_name))
-            return true;
-    return false;
-}
-
 HANDLER(alter_configs)
 {
     thread_assert(&NET);
@@ -38,11 +29,14 @@ HANDLER(alter_configs)
     struct submissions *all = submissions_new(req, timeout_ms, request_reply);
     out->responses = alter_configs_response_response_array(&req->arena, in->resources_count);
     out->responses_count = in->resources_count;
+    struct map named = {0};
+    FOR_EACH (r, in->resources, in->resources_count)
+        named_note(&named, named_key(&req->arena, r->resource_type, r->resource_name));
     for (int i = 0; i < in->resources_count; i++) {
         struct alter_configs_response_response *o = &out->responses[i];
         o->resource_type = in->resources[i].resource_type;
         o->resource_name = in->resources[i].resource_name;
-        if (named_twice(in, i)) {
+        if (named_twice(&named, named_key(&req->arena, o->resource_type, o->resource_name))) {
             o->error_code = ERR_INVALID_REQUEST;
             o->error_message = SLICE("Each resource must appear at most once.");
             continue;
@@ -54,5 +48,6 @@ HANDLER(alter_configs)
         config_change_encode(&c, &command);
         submissions_add(req, all, &command, &o->error_code, &o->error_message);
     }
+    map_deinit(&named);
     submissions_end(req, all);
 }

@@ -1,16 +1,9 @@
 /* CreatePartitions: more partitions for topics that exist. */
+#include "broker/named.h"
 #include "broker/request.h"
 #include "broker/submissions.h"
 #include "coord/command.h"
 #include "coord/metadata.h"
-
-static bool named_twice(const struct create_partitions_request *in, int index)
-{
-    for (int i = 0; i < in->topics_count; i++)
-        if (i != index && slice_equal(in->topics[i].name, in->topics[index].name))
-            return true;
-    return false;
-}
 
 static void command_fill(struct request *req, const struct create_partitions_request_topic *in,
                          struct create_partitions *c)
@@ -30,12 +23,13 @@ static void command_fill(struct request *req, const struct create_partitions_req
 }
 
 /* Answer at once what needs no command. false: it has to be submitted. */
-static bool settle_early(struct request *req, int i, const struct create_partitions *c,
+static bool settle_early(struct request *req, const struct map *named,
+                         const struct create_partitions *c,
                          struct create_partitions_response_result *o)
 {
     const struct create_partitions_request *in = req->in;
     char reason[200] = "";
-    if (named_twice(in, i)) {
+    if (named_twice(named, c->topic)) {
         o->error_code = ERR_INVALID_REQUEST;
         o->error_message = SLICE("Duplicate topic name.");
         return true;
@@ -55,16 +49,20 @@ HANDLER(create_partitions)
     struct submissions *all = submissions_new(req, in->timeout_ms, request_reply);
     out->results = create_partitions_response_result_array(&req->arena, in->topics_count);
     out->results_count = in->topics_count;
+    struct map named = {0};
+    FOR_EACH (t, in->topics, in->topics_count)
+        named_note(&named, t->name);
     for (int i = 0; i < in->topics_count; i++) {
         struct create_partitions_response_result *o = &out->results[i];
         struct create_partitions c;
         o->name = in->topics[i].name;
         command_fill(req, &in->topics[i], &c);
-        if (settle_early(req, i, &c, o))
+        if (settle_early(req, &named, &c, o))
             continue;
         struct buffer command = {0};
         command_encode_create_partitions(&command, &c);
         submissions_add(req, all, &command, &o->error_code, &o->error_message);
     }
+    map_deinit(&named);
     submissions_end(req, all);
 }

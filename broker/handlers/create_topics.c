@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "broker/barrier.h"
+#include "broker/named.h"
 #include "broker/node.h"
 #include "broker/request.h"
 #include "broker/topic_settings.h"
@@ -123,19 +124,12 @@ static void command_fill(struct request *req, const struct create_topics_request
         c->configs[i] = (struct image_config){in->configs[i].name, in->configs[i].value};
 }
 
-static bool named_twice(const struct create_topics_request *in, int index)
-{
-    for (int i = 0; i < in->topics_count; i++)
-        if (i != index && slice_equal(in->topics[i].name, in->topics[index].name))
-            return true;
-    return false;
-}
-
 /* Answer at once what needs no command. false: a command was submitted. */
-static bool settle_early(struct request *req, const struct create_topics_request *in, int i,
-                         const struct create_topic *c, struct create_topics_response_topic *o)
+static bool settle_early(struct request *req, const struct map *named, const struct create_topic *c,
+                         struct create_topics_response_topic *o)
 {
-    if (named_twice(in, i)) {
+    const struct create_topics_request *in = req->in;
+    if (named_twice(named, c->name)) {
         o->error_code = ERR_INVALID_REQUEST;
         o->error_message = SLICE("the topic is named twice in the request");
         return true;
@@ -160,6 +154,9 @@ HANDLER(create_topics)
     all->open = 1;
     out->topics = create_topics_response_topic_array(&req->arena, in->topics_count);
     out->topics_count = in->topics_count;
+    struct map named = {0};
+    FOR_EACH (t, in->topics, in->topics_count)
+        named_note(&named, t->name);
     for (int i = 0; i < in->topics_count; i++) {
         struct create_topics_response_topic *o = &out->topics[i];
         struct create_topic c;
@@ -171,7 +168,7 @@ HANDLER(create_topics)
             continue;
         }
         command_fill(req, &in->topics[i], &c);
-        if (settle_early(req, in, i, &c, o))
+        if (settle_early(req, &named, &c, o))
             continue;
         struct creating_one *one = arena_need(&req->arena, sizeof(*one));
         *one = (struct creating_one){all, o, c.topic_id};
@@ -181,6 +178,7 @@ HANDLER(create_topics)
         request_submit(req, buffer_slice(&command), in->timeout_ms, created, one);
         buffer_deinit(&command);
     }
+    map_deinit(&named);
     if (--all->open == 0)
         all_done(req, all);
 }

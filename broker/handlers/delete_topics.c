@@ -1,8 +1,13 @@
 /* DeleteTopics, by name or id. */
 #include "broker/barrier.h"
+#include "broker/named.h"
 #include "broker/node.h"
 #include "broker/request.h"
 #include "coord/command.h"
+
+#define VERSION_BY_ID 6
+
+enum { KEY_ID, KEY_NAME };
 
 struct deleting {
     int open;
@@ -35,26 +40,27 @@ static void deleted(struct request *req, void *arg, enum error_code err, struct 
         all_done(req, one->all);
 }
 
-/* By the same name or the same id; in both ways is found when it is gone. */
-static bool named_twice(const struct request *req, int index)
+struct asked {
+    struct slice name; /* null: by id */
+    struct uuid id;
+};
+
+static struct asked asked_for(const struct request *req, int index)
 {
     const struct delete_topics_request *in = req->in;
-    if (req->header.api_version < 6) {
-        for (int i = 0; i < in->topic_names_count; i++)
-            if (i != index && slice_equal(in->topic_names[i], in->topic_names[index]))
-                return true;
-        return false;
-    }
-    const struct delete_topics_request_topic *t = &in->topics[index];
-    for (int i = 0; i < in->topics_count; i++) {
-        const struct delete_topics_request_topic *o = &in->topics[i];
-        bool same_name =
-            !slice_is_null(t->name) && !slice_is_null(o->name) && slice_equal(t->name, o->name);
-        if (i != index &&
-            (same_name || (!uuid_is_zero(t->topic_id) && uuid_equal(t->topic_id, o->topic_id))))
-            return true;
-    }
-    return false;
+    if (req->header.api_version < VERSION_BY_ID)
+        return (struct asked){in->topic_names[index], UUID_ZERO};
+    return (struct asked){in->topics[index].name, in->topics[index].topic_id};
+}
+
+/* By the id where there is one: a topic that is named in both ways is named twice. */
+static struct slice key_of(struct request *req, const struct asked *t)
+{
+    if (slice_is_null(t->name))
+        return named_key(&req->arena, KEY_ID, slice_of(&t->id, sizeof(t->id)));
+    const struct image_topic *topic = req->image ? image_find_topic(req->image, t->name) : NULL;
+    return topic != NULL ? named_key(&req->arena, KEY_ID, slice_of(&topic->id, sizeof(topic->id)))
+                         : named_key(&req->arena, KEY_NAME, t->name);
 }
 
 static enum error_code find(struct request *req, struct slice name, struct uuid id,
@@ -74,15 +80,17 @@ static enum error_code find(struct request *req, struct slice name, struct uuid 
     return ERR_NONE;
 }
 
-static void delete_one(struct request *req, struct deleting *all, struct slice name, struct uuid id,
-                       struct delete_topics_response_response *o)
+static void delete_one(struct request *req, struct deleting *all, const struct asked *t,
+                       const struct map *named, struct delete_topics_response_response *o)
 {
     thread_assert(&NET);
     const struct delete_topics_request *in = req->in;
-    const struct image_topic *topic;
-    o->name = name;
-    o->topic_id = id;
-    o->error_code = (int16_t)find(req, name, id, &topic);
+    const struct image_topic *topic = NULL;
+    o->name = t->name;
+    o->topic_id = t->id;
+    o->error_code =
+        (int16_t)(named_twice(named, key_of(req, t)) ? ERR_INVALID_REQUEST
+                                                     : find(req, t->name, t->id, &topic));
     if (o->error_code != ERR_NONE)
         return;
     o->name = topic->name;
@@ -100,23 +108,22 @@ static void delete_one(struct request *req, struct deleting *all, struct slice n
 HANDLER(delete_topics)
 {
     thread_assert(&NET);
-    bool by_struct = req->header.api_version >= 6;
+    bool by_struct = req->header.api_version >= VERSION_BY_ID;
     int32_t count = MAX(by_struct ? in->topics_count : in->topic_names_count, 0);
     struct deleting *all = arena_need(&req->arena, sizeof(*all));
+    struct map named = {0};
     all->open = 1;
     out->responses = delete_topics_response_response_array(&req->arena, count);
     out->responses_count = count;
     for (int i = 0; i < count; i++) {
-        struct slice name = by_struct ? in->topics[i].name : in->topic_names[i];
-        struct uuid id = by_struct ? in->topics[i].topic_id : UUID_ZERO;
-        if (named_twice(req, i)) {
-            out->responses[i].name = name;
-            out->responses[i].topic_id = id;
-            out->responses[i].error_code = ERR_INVALID_REQUEST;
-            continue;
-        }
-        delete_one(req, all, name, id, &out->responses[i]);
+        struct asked t = asked_for(req, i);
+        named_note(&named, key_of(req, &t));
     }
+    for (int i = 0; i < count; i++) {
+        struct asked t = asked_for(req, i);
+        delete_one(req, all, &t, &named, &out->responses[i]);
+    }
+    map_deinit(&named);
     if (--all->open == 0)
         all_done(req, all);
 }

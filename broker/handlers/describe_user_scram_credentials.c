@@ -1,13 +1,6 @@
 /* DescribeUserScramCredentials: no user has any, until there is SASL. */
+#include "broker/named.h"
 #include "broker/request.h"
-
-static bool named_twice(const struct describe_user_scram_credentials_request *in, int index)
-{
-    for (int i = 0; i < in->users_count; i++)
-        if (i != index && slice_equal(in->users[i].name, in->users[index].name))
-            return true;
-    return false;
-}
 
 HANDLER(describe_user_scram_credentials)
 {
@@ -15,13 +8,17 @@ HANDLER(describe_user_scram_credentials)
     int32_t count = MAX(in->users_count, 0); /* null or none: all users that have some */
     out->results = describe_user_scram_credentials_response_result_array(&req->arena, count);
     out->results_count = count;
+    struct map named = {0};
+    FOR_EACH (user, in->users, count)
+        named_note(&named, user->name);
     for (int i = 0; i < count; i++) {
         struct describe_user_scram_credentials_response_result *o = &out->results[i];
-        bool twice = named_twice(in, i);
+        bool twice = named_twice(&named, in->users[i].name);
         o->user = in->users[i].name;
         o->error_code = twice ? ERR_DUPLICATE_RESOURCE : ERR_RESOURCE_NOT_FOUND;
         o->error_message = twice ? SLICE("The user is named twice in the request")
                                  : SLICE("The user has no SCRAM credentials");
     }
+    map_deinit(&named);
     request_reply(req);
 }

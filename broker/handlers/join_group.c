@@ -3,6 +3,7 @@
 #include "broker/node.h"
 #include "proto/base/rng.h"
 
+#define PROTOCOLS_MAX             1000 /* clients have a handful; each is sought at each member */
 #define VERSION_REBALANCE_TIMEOUT 1
 #define VERSION_MEMBER_ID         4 /* a dynamic member asks twice (KIP-394) */
 #define VERSION_SKIP_ASSIGNMENT   9
@@ -33,6 +34,13 @@ static void joined(struct request *req, const struct group_reply *reply)
 HANDLER(join_group)
 {
     thread_assert(&NET);
+    if (in->protocols_count > PROTOCOLS_MAX) {
+        joined(req, &(struct group_reply){.err = ERR_INVALID_REQUEST,
+                                          .generation = -1,
+                                          .leader = SLICE(""),
+                                          .member_id = in->member_id});
+        return;
+    }
     struct group_protocol *protocols =
         arena_need(&req->arena, sizeof(*protocols) * ((size_t)MAX(in->protocols_count, 0) + 1));
     for (int i = 0; i < in->protocols_count; i++)

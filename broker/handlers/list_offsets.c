@@ -1,4 +1,5 @@
 /* ListOffsets: first, last, and by timestamp. */
+#include "broker/named.h"
 #include "broker/request.h"
 
 /* From which version on a special timestamp is known; below it is an error of the partition. */
@@ -54,6 +55,13 @@ static bool role_is_coming(const struct request *req, const struct list_offsets_
     return false;
 }
 
+static void note_all(struct request *req, const struct list_offsets_request *in, struct map *named)
+{
+    FOR_EACH (t, in->topics, in->topics_count)
+        FOR_EACH (p, t->partitions, t->partitions_count)
+            named_note(named, named_key(&req->arena, p->partition_index, t->name));
+}
+
 HANDLER(list_offsets)
 {
     thread_assert(&NET);
@@ -61,6 +69,8 @@ HANDLER(list_offsets)
         request_when_roles(req, handle_list_offsets);
         return;
     }
+    struct map named = {0};
+    note_all(req, in, &named);
     out->topics = list_offsets_response_topic_array(&req->arena, in->topics_count);
     out->topics_count = in->topics_count;
     for (int i = 0; i < in->topics_count; i++) {
@@ -75,10 +85,14 @@ HANDLER(list_offsets)
             struct list_offsets_response_topic_partition *p = &o->partitions[k];
             p->partition_index = t->partitions[k].partition_index;
             p->offset = p->timestamp = p->leader_epoch = -1;
-            p->error_code = (int16_t)look_up(req, in, topic, &t->partitions[k], p);
+            struct slice key = named_key(&req->arena, p->partition_index, t->name);
+            p->error_code =
+                (int16_t)(named_twice(&named, key) ? ERR_INVALID_REQUEST
+                                                   : look_up(req, in, topic, &t->partitions[k], p));
             if (p->error_code != ERR_NONE)
                 p->offset = p->timestamp = p->leader_epoch = -1;
         }
     }
+    map_deinit(&named);
     request_reply(req);
 }
