@@ -7,6 +7,9 @@
 #include "broker/wiring.h"
 #include "proto/base/map.h"
 
+#define VERSION_ID_FIELD 10
+#define VERSION_BY_ID    12
+
 static void brokers_fill(struct request *req, struct metadata_response *out)
 {
     const struct image *img = req->image;
@@ -54,14 +57,20 @@ static int32_t topic_operations(const struct request *req)
     return in->include_topic_authorized_operations ? OPERATIONS_OF_TOPIC : OPERATIONS_NOT_ASKED;
 }
 
+/* Topics in which Apache Kafka keeps what is in the metadata log here. */
+static bool is_internal(struct slice name)
+{
+    return slice_equals_text(name, "__consumer_offsets") ||
+           slice_equals_text(name, "__transaction_state");
+}
+
 static void topic_fill(struct request *req, const struct image_topic *t,
                        struct metadata_response_topic *o)
 {
     o->error_code = ERR_NONE;
     o->name = t->name;
     o->topic_id = t->id;
-    o->is_internal = slice_equals_text(t->name, "__consumer_offsets") ||
-                     slice_equals_text(t->name, "__transaction_state");
+    o->is_internal = is_internal(t->name);
     o->topic_authorized_operations = topic_operations(req);
     o->partitions = metadata_response_topic_partition_array(&req->arena, t->partitions_count);
     CHECK(o->partitions != NULL || t->partitions_count == 0);
@@ -172,7 +181,10 @@ static bool create_missing(struct request *req, const struct metadata_request *i
     c->open = 1;
     for (int i = 0; i < in->topics_count; i++) {
         struct slice name = in->topics[i].name;
-        if (slice_is_null(name) || !topic_name_valid(name) || image_find_topic(req->image, name))
+        /* A tool that reads offsets from Kafka's own topic hears that there is none, instead of
+         * waiting at an empty one. */
+        if (slice_is_null(name) || !topic_name_valid(name) || is_internal(name) ||
+            image_find_topic(req->image, name))
             continue;
         c->open++;
         topic_create_default(req, name, created, c);
@@ -180,8 +192,39 @@ static bool create_missing(struct request *req, const struct metadata_request *i
     return --c->open > 0;
 }
 
+/* Versions 10 and 11 have a field for the id, and do not take one. */
+static bool ids_refused(const struct request *req, const struct metadata_request *in)
+{
+    if (req->header.api_version < VERSION_ID_FIELD || req->header.api_version >= VERSION_BY_ID)
+        return false;
+    FOR_EACH (t, in->topics, in->topics_count)
+        if (slice_is_null(t->name) || !uuid_is_zero(t->topic_id))
+            return true;
+    return false;
+}
+
+static void refuse_all(struct request *req, const struct metadata_request *in,
+                       struct metadata_response *out)
+{
+    thread_assert(&NET);
+    out->topics = metadata_response_topic_array(&req->arena, in->topics_count);
+    out->topics_count = in->topics_count;
+    for (int i = 0; i < in->topics_count; i++) {
+        out->topics[i].error_code = ERR_INVALID_REQUEST;
+        out->topics[i].name = slice_is_null(in->topics[i].name) ? SLICE("") : in->topics[i].name;
+        out->topics[i].topic_id = in->topics[i].topic_id;
+        out->topics[i].topic_authorized_operations = OPERATIONS_NOT_ASKED;
+    }
+    request_reply(req);
+}
+
 HANDLER(metadata)
 {
+    thread_assert(&NET);
+    if (ids_refused(req, in)) {
+        refuse_all(req, in, out);
+        return;
+    }
     bool create = config_number(&req->node->config, CONFIG_AUTO_CREATE) &&
                   (in->allow_auto_topic_creation || req->header.api_version < 4) &&
                   req->image != NULL && in->topics_count > 0;
