@@ -49,9 +49,15 @@ def cluster(make_cluster):
 
 
 @pytest.fixture(scope="module")
-def shared_nodes(request, tmp_path_factory):
+def settings():
+    """Of a file's shared nodes; a file that needs some has a fixture of this name."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def shared_nodes(request, settings, tmp_path_factory):
     made = clusters(tmp_path_factory.mktemp("shared"), lambda: request.session.testsfailed)
-    yield next(made)(3)
+    yield next(made)(3, **settings)
     for _ in made:
         pass
 

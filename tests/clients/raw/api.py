@@ -130,10 +130,39 @@ def create_topics(conn, specs, version=4, validate_only=False, timeout_ms=10000)
 
 def delete_topics(conn, names, version=3):
     w = writer(wire.DELETE_TOPICS, version)
-    w.array(names, w.string).i32(10000).tags()
+
+    def write_topic(name):
+        if version >= 6:
+            w.string(name).raw(bytes(16)).tags()
+        else:
+            w.string(name)
+
+    w.array(names, write_topic).i32(10000).tags()
     r = conn.call(wire.DELETE_TOPICS, version, w.done())
     r.i32()
-    return dict(r.array(lambda: (r.string(), r.i16(), r.tags())[:2]))
+
+    def read_result():
+        name = r.string()
+        if version >= 6:
+            r.uuid()
+        error = r.i16()
+        if version >= 5:
+            r.string()
+        r.tags()
+        return name, error
+
+    return dict(r.array(read_result))
+
+
+def delete_records(conn, topic, offset, partition=0):
+    """(low watermark, error)"""
+    w = writer(wire.DELETE_RECORDS, 1)
+    w.array([0], lambda _: w.string(topic).array([0], lambda _: w.i32(partition).i64(offset)))
+    r = conn.call(wire.DELETE_RECORDS, 1, w.i32(10000).done())
+    r.i32()
+    _, low, error = r.array(lambda: (r.string(), r.array(
+        lambda: (r.i32(), r.i64(), r.i16()))))[0][1][0]
+    return low, error
 
 
 def produce_body(topic, records, version=7, partition=0, acks=-1, txn=None, timeout_ms=10000):

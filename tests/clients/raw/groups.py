@@ -74,11 +74,11 @@ def join_fully(conn, group, version=4, **fields):
     return join_group(conn, group, first.member, version, **fields) if first.error == 79 else first
 
 
-def sync_body(group, generation, member, assignments=(), version=2):
+def sync_body(group, generation, member, assignments=(), version=2, instance=None):
     w = writer(wire.SYNC_GROUP, version)
     w.string(group).i32(generation).string(member)
     if version >= 3:
-        w.string(None)
+        w.string(instance)
     if version >= 5:
         w.string("consumer").string("range")
     w.array(list(dict(assignments).items()), lambda a: w.string(a[0]).bytes(a[1]).tags())
@@ -95,16 +95,16 @@ def read_sync(r, version):
     return out
 
 
-def sync_group(conn, group, generation, member, assignments=(), version=2):
-    body = sync_body(group, generation, member, assignments, version)
+def sync_group(conn, group, generation, member, assignments=(), version=2, instance=None):
+    body = sync_body(group, generation, member, assignments, version, instance)
     return read_sync(conn.call(wire.SYNC_GROUP, version, body), version)
 
 
-def heartbeat(conn, group, generation, member, version=2):
+def heartbeat(conn, group, generation, member, version=2, instance=None):
     w = writer(wire.HEARTBEAT, version)
     w.string(group).i32(generation).string(member)
     if version >= 3:
-        w.string(None)
+        w.string(instance)
     r = conn.call(wire.HEARTBEAT, version, w.tags().done())
     if version >= 1:
         r.i32()
@@ -134,7 +134,9 @@ def leave_group(conn, group, member, version=1):
 
 def offset_commit(conn, group, topic, offset, generation=-1, member="", version=2, text="",
                   partition=0):
+    """topic is a name, or a uuid from version 10 on."""
     w = writer(wire.OFFSET_COMMIT, version)
+    by_id = version >= 10
     w.string(group).i32(generation).string(member)
     if version >= 7:
         w.string(None)
@@ -147,24 +149,30 @@ def offset_commit(conn, group, topic, offset, generation=-1, member="", version=
             w.i32(-1)
         w.string(text).tags()
 
-    w.array([0], lambda _: w.string(topic).array([0], write_partition).tags())
+    w.array([0], lambda _: (w.uuid if by_id else w.string)(topic).array(
+        [0], write_partition).tags())
     r = conn.call(wire.OFFSET_COMMIT, version, w.tags().done())
     if version >= 3:
         r.i32()
-    return r.array(lambda: (r.string(), r.array(lambda: (r.i32(), r.i16(), r.tags()))))[0][1][0][1]
+    return r.array(lambda: (r.uuid() if by_id else r.string(),
+                            r.array(lambda: (r.i32(), r.i16(), r.tags()))))[0][1][0][1]
 
 
 def offset_fetch(conn, group, topics, version=5):
     """topics: {name: [partitions]}, or None for all; the answer: {(name, partition): answer}."""
-    w = writer(wire.OFFSET_FETCH, version)
-    w.string(group)
-    pairs = None if topics is None else list(topics.items())
-    w.array(pairs, lambda t: w.string(t[0]).array(t[1], w.i32).tags())
-    if version >= 7:
-        w.i8(0)
-    r = conn.call(wire.OFFSET_FETCH, version, w.tags().done())
+    return fetch_committed(conn, group, topics, version).offsets
+
+
+def fetch_committed(conn, group, topics, version=5):
+    """The same with the error of the group; topics by uuid from version 10 on."""
+    body = offset_fetch_body(group, topics, version)
+    return read_committed(conn.call(wire.OFFSET_FETCH, version, body), version)
+
+
+def read_committed(r, version):
     if version >= 3:
         r.i32()
+    by_id = version >= 10
 
     def read_partition():
         p = Answer(index=r.i32(), offset=r.i64(), epoch=-1)
@@ -174,10 +182,38 @@ def offset_fetch(conn, group, topics, version=5):
         r.tags()
         return p
 
-    out = {}
-    for name, parts, _ in r.array(lambda: (r.string(), r.array(read_partition), r.tags())):
-        out.update({(name, p.index): p for p in parts})
-    return out
+    def read_topics():
+        topics = r.array(lambda: (r.uuid() if by_id else r.string(), r.array(read_partition),
+                                  r.tags()))
+        return {(name, p.index): p for name, parts, _ in topics or () for p in parts}
+
+    if version >= 8:
+        answers = r.array(lambda: (r.string(), read_topics(), r.i16(), r.tags()))
+        return Answer(offsets=answers[0][1], error=answers[0][2])
+    return Answer(offsets=read_topics(), error=r.i16() if version >= 2 else 0)
+
+
+def offset_fetch_body(group, topics, version):
+    w = writer(wire.OFFSET_FETCH, version)
+    pairs = None if topics is None else list(topics.items())
+
+    def write_topic(pair):
+        (w.uuid if version >= 10 else w.string)(pair[0])
+        w.array(pair[1], w.i32).tags()
+
+    def write_group(_):
+        w.string(group)
+        if version >= 9:
+            w.string(None).i32(-1)
+        w.array(pairs, write_topic).tags()
+
+    if version >= 8:
+        w.array([0], write_group).i8(0)
+    else:
+        w.string(group).array(pairs, write_topic)
+        if version == 7:
+            w.i8(0)
+    return w.tags().done()
 
 
 def describe_group(conn, group, version=0):

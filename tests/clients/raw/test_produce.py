@@ -66,6 +66,18 @@ def test_produce_to_a_follower_is_6(target, topic):
         assert api.produce(conn, topic, batch([b"x"])).error == 6
 
 
+def test_c36_refused_batch_of_a_producer_was_not_appended(target, topic, leader):
+    """The answer that it is no leader must leave the sequence free for the one that is."""
+    pid = target.producer_id(leader)
+    data = batch([b"x"], producer=(pid.id, pid.epoch, 0))
+    with target.follower(topic) as conn:
+        for acks in (-1, 1):
+            assert api.produce(conn, topic, data, acks=acks).error == 6
+    assert end_of(leader, topic) == 0
+    answer = api.produce(leader, topic, data)
+    assert (answer.error, answer.base_offset, end_of(leader, topic)) == (0, 0, 1)
+
+
 def test_b14_refused_produce_names_the_leader_and_where_it_is(target, topic):
     with target.follower(topic) as conn:
         told = api.metadata(conn, [topic], 4)
