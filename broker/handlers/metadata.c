@@ -87,17 +87,23 @@ static void all_topics_fill(struct request *req, struct metadata_response *out)
         topic_fill(req, req->image->topics[i], &out->topics[i]);
 }
 
+/* Kafka's client sends an empty name beside an id, not null. */
+static bool is_by_id(const struct metadata_request_topic *t)
+{
+    return slice_is_null(t->name) || !uuid_is_zero(t->topic_id);
+}
+
 static void wanted_fill(struct request *req, const struct metadata_request_topic *in,
                         struct metadata_response_topic *o)
 {
-    bool by_id = slice_is_null(in->name);
+    bool by_id = is_by_id(in);
     const struct image_topic *t = by_id ? image_find_topic_by_id(req->image, in->topic_id)
                                         : image_find_topic(req->image, in->name);
     if (t != NULL) {
         topic_fill(req, t, o);
         return;
     }
-    o->name = in->name;
+    o->name = by_id ? SLICE_NULL : in->name;
     o->topic_id = in->topic_id;
     o->topic_authorized_operations = OPERATIONS_NOT_ASKED;
     o->error_code = by_id ? ERR_UNKNOWN_TOPIC_ID : ERR_UNKNOWN_TOPIC_OR_PARTITION;
@@ -112,7 +118,7 @@ static void wanted_topics_fill(struct request *req, const struct metadata_reques
     struct map seen = {0};
     for (int i = 0; i < in->topics_count; i++) {
         const struct metadata_request_topic *t = &in->topics[i];
-        struct slice key = slice_is_null(t->name) ? MAP_KEY(t->topic_id) : t->name;
+        struct slice key = is_by_id(t) ? MAP_KEY(t->topic_id) : t->name;
         if (map_put(&seen, key, out) == NULL)
             wanted_fill(req, t, &out->topics[out->topics_count++]);
     }
@@ -183,7 +189,7 @@ static bool create_missing(struct request *req, const struct metadata_request *i
         struct slice name = in->topics[i].name;
         /* A tool that reads offsets from Kafka's own topic hears that there is none, instead of
          * waiting at an empty one. */
-        if (slice_is_null(name) || !topic_name_valid(name) || is_internal(name) ||
+        if (is_by_id(&in->topics[i]) || !topic_name_valid(name) || is_internal(name) ||
             image_find_topic(req->image, name))
             continue;
         c->open++;
