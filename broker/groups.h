@@ -96,6 +96,34 @@ struct group_view_member {
     struct slice assignment;
 };
 
+struct consumer_view_member {
+    struct slice id;
+    struct slice instance_id; /* nullable, as rack and regex */
+    struct slice rack;
+    struct slice client_id;
+    struct slice client_host;
+    struct slice regex;
+    struct slice *topics;
+    int32_t topics_count;
+    int32_t epoch;
+    struct partition_set assigned; /* in the arena: not to be freed or changed */
+    struct partition_set target;
+};
+
+struct consumer_view {
+    enum error_code err;
+    const char *state;
+    int32_t epoch;
+    int32_t assignment_epoch;
+    struct slice assignor;
+    struct consumer_view_member *members;
+    int32_t members_count;
+};
+
+/* A group of the consumer protocol, all of it in the arena; ERR_GROUP_ID_NOT_FOUND for others. */
+struct consumer_view groups_describe_consumer(struct node *node, struct slice id,
+                                              struct arena *arena);
+
 /* All of it in the arena. A group that does not exist is Dead. */
 struct group_view groups_describe(struct node *node, struct slice id, struct arena *arena);
 /* The groups that this node coordinates, without their members. */

@@ -82,3 +82,68 @@ void groups_consumer_heartbeat(struct request *req, struct slice id, struct cons
     if (err != ERR_NONE)
         refuse(req, err, done);
 }
+
+/* --- Describe --- */
+
+static struct partition_set set_view(struct arena *arena, const struct partition_set *set)
+{
+    size_t size = set->count * sizeof(*set->items);
+    struct partition_set view = {.items = arena_need(arena, size + 1), .count = set->count};
+    if (size > 0)
+        memcpy(view.items, set->items, size);
+    return view;
+}
+
+static void view_member(struct arena *arena, const struct consumer_member *m,
+                        struct consumer_view_member *view)
+{
+    *view = (struct consumer_view_member){
+        .id = arena_copy(arena, m->id),
+        .instance_id = arena_copy(arena, m->instance_id),
+        .rack = arena_copy(arena, m->rack),
+        .client_id = arena_copy(arena, m->client_id),
+        .client_host = arena_copy(arena, m->client_host),
+        .regex = m->regex.size > 0 ? arena_copy(arena, m->regex) : SLICE_NULL,
+        .epoch = m->epoch,
+        .assigned = set_view(arena, &m->assigned),
+        .target = set_view(arena, &m->target),
+    };
+    view->topics = arena_need(arena, ((size_t)m->topics.count + 1) * sizeof(*view->topics));
+    FOR_EACH (name, m->topics.items, m->topics.count)
+        view->topics[view->topics_count++] = arena_copy(arena, *name);
+}
+
+static void view_fill(struct arena *arena, const struct group_consumer *g,
+                      struct consumer_view *view)
+{
+    size_t size = ((size_t)g->members_count + 1) * sizeof(*view->members);
+    view->state = group_consumer_state_name(g);
+    view->epoch = g->epoch;
+    view->assignment_epoch = g->assignment_epoch;
+    view->assignor = arena_copy(arena, group_consumer_assignor(g));
+    view->members = arena_need(arena, size);
+    CONSUMER_MEMBERS(m, g)
+    view_member(arena, m, &view->members[view->members_count++]);
+}
+
+struct consumer_view groups_describe_consumer(struct node *node, struct slice id,
+                                              struct arena *arena)
+{
+    struct groups *gs = node->groups;
+    struct group_slot *slot = groups_slot(gs, id);
+    struct consumer_view view = {.state = "", .assignor = SLICE("")};
+    struct group *g = NULL;
+    bool owned = false;
+    mutex_lock(&slot->lock);
+    view.err = group_slot_check(gs, slot);
+    if (view.err == ERR_NONE)
+        view.err = group_slot_peek(gs, slot, id, &g, &owned);
+    if (view.err == ERR_NONE && (g == NULL || g->consumer == NULL))
+        view.err = ERR_GROUP_ID_NOT_FOUND;
+    if (view.err == ERR_NONE)
+        view_fill(arena, g->consumer, &view);
+    mutex_unlock(&slot->lock);
+    if (owned)
+        group_free(g);
+    return view;
+}
