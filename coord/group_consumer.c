@@ -14,6 +14,7 @@ void group_consumer_init(struct group_consumer *g, const struct consumer_config 
     *g = (struct group_consumer){.config = *config, .seen_index = -1};
     list_init(&g->members);
     list_init(&g->answers);
+    list_init(&g->regexes);
 }
 
 static void answer_free(struct consumer_answer *a)
@@ -30,6 +31,7 @@ void group_consumer_deinit(struct group_consumer *g)
     consumer_member_remove(g, m);
     LIST_FOR_EACH (a, &g->answers, struct consumer_answer, link)
         answer_free(a);
+    consumer_regexes_free(g);
 }
 
 /* --- Answers and writes --- */
@@ -276,6 +278,12 @@ void group_consumer_heartbeat(struct group_consumer *g, const struct consumer_he
                         "The consumer group has reached its maximum capacity.");
         return;
     }
+    char wrong[240];
+    enum error_code err = consumer_regex_check(g, in->regex, wrong);
+    if (err != ERR_NONE) {
+        consumer_refuse(fx, in->token, err, wrong);
+        return;
+    }
     struct consumer_member *m = NULL;
     struct refusal no =
         slice_is_null(in->instance_id) ? find_dynamic(g, in, id, &m) : find_static(g, in, id, &m);
@@ -338,8 +346,8 @@ bool group_consumer_subscribes(const struct group_consumer *g, struct slice topi
 {
     CONSUMER_MEMBERS(m, g)
     {
-        if (consumer_member_wants(g, m, topic))
-            return true;
+        if (consumer_member_wants(g, m, topic) || !consumer_regex_is_resolved(g, m))
+            return true; /* of an expression that was not looked at yet nobody knows */
     }
     return false;
 }

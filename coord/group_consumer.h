@@ -85,6 +85,8 @@ struct group_consumer {
     bool unwritten;          /* something changed since the newest write was made */
     uint64_t writes;         /* number of the newest write */
     uint64_t writes_ended;   /* number of the newest one whose outcome is known */
+    struct list regexes;     /* struct consumer_regex.link: expressions and what they match */
+    uint64_t regexes_key;    /* of the topics that they were matched with */
     struct list answers;     /* struct consumer_answer.link: they wait for a write */
 };
 

@@ -9,8 +9,8 @@
 bool consumer_member_wants(const struct group_consumer *g, const struct consumer_member *m,
                            struct slice topic)
 {
-    (void)g;
-    return consumer_names_have(&m->topics, topic);
+    return consumer_names_have(&m->topics, topic) ||
+           consumer_names_have(consumer_regex_topics(g, m), topic);
 }
 
 /* The topics of the cluster that somebody wants. */
@@ -54,7 +54,10 @@ static void wanted_find(struct wanted *w, const struct group_consumer *g, const 
     w->numbers = arena_need(&w->arena, count * sizeof(*w->numbers));
     w->topics = arena_need(&w->arena, count * sizeof(struct image_topic *));
     CONSUMER_MEMBERS(m, g)
-    mark_names(w, &m->topics);
+    {
+        mark_names(w, &m->topics);
+        mark_names(w, consumer_regex_topics(g, m));
+    }
     for (int32_t i = 0; i < img->topics_count; i++) {
         int32_t place = topic_place(img, img->topics_by_id[i]->name);
         if (place < 0 || !w->marks[place])
@@ -66,7 +69,7 @@ static void wanted_find(struct wanted *w, const struct group_consumer *g, const 
 
 /* --- Has it changed? --- */
 
-static uint64_t hash_more(uint64_t hash, const void *data, size_t size)
+uint64_t consumer_hash(uint64_t hash, const void *data, size_t size)
 {
     const uint8_t *bytes = data;
     for (size_t i = 0; i < size; i++)
@@ -80,10 +83,10 @@ static uint64_t hash_racks(uint64_t hash, const struct image *img, const struct 
         FOR_EACH (id, p->replicas, p->replicas_count) {
             const struct image_broker *b = image_find_broker(img, *id);
             struct slice rack = b != NULL && !slice_is_null(b->rack) ? b->rack : SLICE("");
-            hash = hash_more(hash, rack.data, rack.size);
-            hash = hash_more(hash, ",", 1);
+            hash = consumer_hash(hash, rack.data, rack.size);
+            hash = consumer_hash(hash, ",", 1);
         }
-        hash = hash_more(hash, ";", 1);
+        hash = consumer_hash(hash, ";", 1);
     }
     return hash;
 }
@@ -98,8 +101,8 @@ static uint64_t topics_hash(const struct group_consumer *g, const struct image *
     wanted_find(&w, g, img);
     for (int32_t i = 0; i < w.count; i++) {
         const struct image_topic *topic = w.topics[i];
-        hash = hash_more(hash, topic->id.bytes, sizeof(topic->id.bytes));
-        hash = hash_more(hash, &topic->partitions_count, sizeof(topic->partitions_count));
+        hash = consumer_hash(hash, topic->id.bytes, sizeof(topic->id.bytes));
+        hash = consumer_hash(hash, &topic->partitions_count, sizeof(topic->partitions_count));
         if (racks)
             hash = hash_racks(hash, img, topic);
     }
@@ -111,6 +114,7 @@ void consumer_epoch_follow(struct group_consumer *g, bool bump, const struct con
 {
     if (!bump && event->img->index == g->seen_index)
         return;
+    consumer_regexes_follow(g, event->img);
     uint64_t hash = topics_hash(g, event->img);
     g->seen_index = event->img->index;
     if (!bump && hash == g->topics_hash)
@@ -138,14 +142,17 @@ static void numbers_add(struct wanted *w, const struct consumer_names *names,
     }
 }
 
-static void member_prepare(struct wanted *w, const struct consumer_member *m,
-                           struct assignor_member *out)
+static void member_prepare(struct wanted *w, const struct group_consumer *g,
+                           const struct consumer_member *m, struct assignor_member *out)
 {
+    const struct consumer_names *matched = consumer_regex_topics(g, m);
+    size_t names = (size_t)m->topics.count + (size_t)matched->count;
     int32_t count = 0;
     *out = (struct assignor_member){
         .id = m->id, .instance_id = m->instance_id, .rack = m->rack, .now = m->target};
-    out->topics = arena_need(&w->arena, ((size_t)m->topics.count + 1) * sizeof(*out->topics));
+    out->topics = arena_need(&w->arena, (names + 1) * sizeof(*out->topics));
     numbers_add(w, &m->topics, out);
+    numbers_add(w, matched, out);
     qsort(out->topics, (size_t)out->topics_count, sizeof(*out->topics), compare_numbers);
     for (int32_t i = 0; i < out->topics_count; i++)
         if (i == 0 || out->topics[i] != out->topics[count - 1])
@@ -181,7 +188,7 @@ void consumer_assign(struct group_consumer *g, const struct consumer_event *even
     struct assignor_group group = {.img = event->img, .topics = w.topics, .topics_count = w.count};
     group.members = arena_need(&w.arena, ((size_t)g->members_count + 1) * sizeof(*group.members));
     CONSUMER_MEMBERS(m, g)
-    member_prepare(&w, m, &group.members[group.members_count++]);
+    member_prepare(&w, g, m, &group.members[group.members_count++]);
     assignor *assign = assignor_find(group_consumer_assignor(g));
     CHECK(assign != NULL); /* names are checked when they come in */
     assign(&group);

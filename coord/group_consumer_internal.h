@@ -44,6 +44,20 @@ void consumer_epoch_follow(struct group_consumer *g, bool bump, const struct con
 /* Make a new assignment when the epoch has none and its time has come. */
 void consumer_assign(struct group_consumer *g, const struct consumer_event *event);
 
+uint64_t consumer_hash(uint64_t hash, const void *data, size_t size);
+
+/* --- Regular expressions (group_consumer_regex.c) --- */
+
+/* ERR_INVALID_REGULAR_EXPRESSION with a sentence in text. An empty one is none. */
+enum error_code consumer_regex_check(const struct group_consumer *g, struct slice pattern,
+                                     char text[240]) MUST_CHECK;
+/* Match the members' expressions with the topics that there are, where it is not done. */
+void consumer_regexes_follow(struct group_consumer *g, const struct image *img);
+bool consumer_regex_is_resolved(const struct group_consumer *g, const struct consumer_member *m);
+const struct consumer_names *consumer_regex_topics(const struct group_consumer *g,
+                                                   const struct consumer_member *m);
+void consumer_regexes_free(struct group_consumer *g);
+
 /* --- Reconciliation (group_consumer_reconcile.c) --- */
 
 /* Bring the member closer to its target. owned NULL: it did not say what it has. */

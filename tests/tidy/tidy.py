@@ -30,7 +30,7 @@ MAY_INCLUDE = {
     "tests": {"tests", "broker", "coord", "replication", "proto"},
 }
 LIBRARY_HOME = {"event2": "broker", "raft.h": "coord", "raft": "coord", "uv.h": "coord",
-                "sqlite3.h": "coord"}
+                "sqlite3.h": "coord", "pcre2.h": "coord"}
 GENERATED = {"proto/messages.h"}
 SOURCE_FOLDERS = ("proto", "replication", "coord", "broker")
 

@@ -272,6 +272,73 @@ TEST(assignments_do_not_follow_each_other_faster_than_the_interval)
     ck_free(k);
 }
 
+TEST(a_member_with_an_expression_follows_the_topics_that_match)
+{
+    struct consumer_kit *k = ck_new(1);
+    ck_topic(k, "logs-a", 2);
+    ck_topic(k, "other", 2);
+    k->members[0].regex = "logs-.*";
+    ck_join(k, 0, NULL);
+    assert_int_equal(k->members[0].has.count, 2);
+    ck_topic(k, "logs-b", 3);
+    ck_beat(k, 0); /* it comes with the next heartbeat */
+    assert_int_equal(k->members[0].has.count, 5);
+    int32_t epoch = k->g.epoch;
+    ck_topic(k, "unwanted", 1);
+    ck_beat(k, 0);
+    assert_int_equal(k->g.epoch, epoch);
+    ck_join(k, 1, "other logs-a"); /* names and expressions in one group */
+    ck_settle(k, 2);
+    assert_int_equal(k->members[0].has.count + k->members[1].has.count, 7);
+    assert_true(group_consumer_subscribes(&k->g, SLICE("logs-b")));
+    assert_false(group_consumer_subscribes(&k->g, SLICE("unwanted")));
+    struct delete_topic gone = {.topic_id = ck_topic_id(k, "logs-b")};
+    assert_int_equal(KIT_RUN(&k->kit, delete_topic, &gone), ERR_NONE);
+    ck_settle(k, 2);
+    assert_int_equal(k->members[0].has.count + k->members[1].has.count, 4);
+    ck_free(k);
+}
+
+TEST(a_wrong_expression_is_refused_and_changes_nothing)
+{
+    struct consumer_kit *k = ck_new(1);
+    ck_topic(k, "a", 2);
+    k->members[0].regex = "a(";
+    assert_int_equal(ck_join(k, 0, NULL)->err, ERR_INVALID_REGULAR_EXPRESSION);
+    assert_int_equal(k->g.members_count, 0);
+    assert_int_equal(k->g.epoch, 0);
+    k->members[0].regex = "(?=a)a";
+    assert_int_equal(ck_join(k, 0, "a")->err, ERR_INVALID_REGULAR_EXPRESSION);
+    k->members[0].regex = "";
+    assert_int_equal(ck_join(k, 0, "a")->err, ERR_NONE);
+    assert_int_equal(k->members[0].has.count, 2);
+    ck_free(k);
+}
+
+TEST(a_new_coordinator_matches_expressions_anew_without_a_new_epoch)
+{
+    struct consumer_kit *k = ck_new(1);
+    struct buffer blob = {0};
+    int64_t time_ms;
+    ck_topic(k, "logs-a", 2);
+    k->members[0].regex = "logs-.*";
+    ck_join(k, 0, NULL);
+    struct consumer_config config = k->g.config;
+    group_consumer_encode(&k->g, 1, &blob);
+    group_consumer_deinit(&k->g);
+    group_consumer_init(&k->g, &config);
+    assert_int_equal(group_consumer_decode(&k->g, buffer_slice(&blob), k->now_ms, &time_ms), 0);
+    assert_true(group_consumer_subscribes(&k->g, SLICE("x"))); /* nobody knows yet */
+    assert_false(ck_beat(k, 0)->told);
+    assert_false(group_consumer_subscribes(&k->g, SLICE("x")));
+    assert_int_equal(k->g.epoch, 1);
+    ck_topic(k, "logs-b", 1);
+    ck_beat(k, 0);
+    assert_int_equal(k->members[0].has.count, 3);
+    buffer_deinit(&blob);
+    ck_free(k);
+}
+
 /* --- Static members --- */
 
 TEST(a_static_member_that_is_away_finds_what_it_had)
@@ -522,6 +589,9 @@ int main(void)
         cmocka_unit_test(a_deleted_topic_is_given_up),
         cmocka_unit_test(a_member_that_wants_other_topics_gives_up_the_old_ones),
         cmocka_unit_test(assignments_do_not_follow_each_other_faster_than_the_interval),
+        cmocka_unit_test(a_member_with_an_expression_follows_the_topics_that_match),
+        cmocka_unit_test(a_wrong_expression_is_refused_and_changes_nothing),
+        cmocka_unit_test(a_new_coordinator_matches_expressions_anew_without_a_new_epoch),
         cmocka_unit_test(a_static_member_that_is_away_finds_what_it_had),
         cmocka_unit_test(an_instance_that_is_there_cannot_be_taken),
         cmocka_unit_test(a_static_member_that_stays_away_is_out),

@@ -4,8 +4,11 @@ import static millrace.clients.Support.*;
 
 import java.time.Duration;
 import java.util.*;
+import org.apache.kafka.clients.admin.NewPartitions;
+import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.InvalidRegularExpression;
 
 /** Groups of the consumer protocol (KIP-848): group.protocol=consumer. */
 final class ConsumerProtocol {
@@ -18,6 +21,7 @@ final class ConsumerProtocol {
             ConsumerProtocol::neverTwo);
         all.put("consumer_protocol_follows_new_partitions_and_topics",
             ConsumerProtocol::newPartitions);
+        all.put("consumer_protocol_subscribes_by_expression", ConsumerProtocol::expressions);
         all.put("consumer_protocol_static_member_comes_back_to_its_partitions",
             ConsumerProtocol::staticMember);
     }
@@ -124,16 +128,29 @@ final class ConsumerProtocol {
                  "allow.auto.create.topics", false)) {
             one.subscribe(List.of(topic, later));
             awaitCounts("two", 2, one);
-            admin.createPartitions(Map.of(topic,
-                org.apache.kafka.clients.admin.NewPartitions.increaseTo(3))).all().get();
+            admin.createPartitions(Map.of(topic, NewPartitions.increaseTo(3))).all().get();
             awaitCounts("three", 3, one);
-            admin.createTopics(List.of(new org.apache.kafka.clients.admin.NewTopic(later, 2,
-                (short) 3))).all().get();
+            admin.createTopics(List.of(new NewTopic(later, 2, (short) 3))).all().get();
             awaitCounts("five", 5, one);
             produceTo(later, 2, 3);
             take(one, 6);
             admin.deleteTopics(List.of(topic)).all().get();
             awaitCounts("two again", 2, one);
+        }
+    }
+
+    private static void expressions() throws Exception {
+        String prefix = unique("expr");
+        admin.createTopics(List.of(new NewTopic(prefix + "-one", 2, (short) 3))).all().get();
+        try (Consumer<byte[], byte[]> one = member(unique("group"));
+             Consumer<byte[], byte[]> wrong = member(unique("group"))) {
+            one.subscribe(new SubscriptionPattern(prefix + "-(one|two)"));
+            awaitCounts("two", 2, one);
+            admin.createTopics(List.of(new NewTopic(prefix + "-two", 3, (short) 3),
+                new NewTopic(prefix + "-three", 1, (short) 3))).all().get();
+            awaitCounts("five", 5, one);
+            wrong.subscribe(new SubscriptionPattern("(?=x)x"));
+            expect(InvalidRegularExpression.class, () -> take(wrong, 1));
         }
     }
 

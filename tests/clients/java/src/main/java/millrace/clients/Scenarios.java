@@ -31,6 +31,7 @@ public final class Scenarios {
             return;
         }
         bootstrap = args[0];
+        admin = Admin.create(Map.of("bootstrap.servers", bootstrap));
         Map<String, Scenario> all = new LinkedHashMap<>();
         for (String codec : List.of("none", "gzip", "snappy", "lz4", "zstd"))
             all.put("records_come_back_exactly_as_sent_" + codec, () -> roundTrip(codec, "all"));
@@ -61,8 +62,7 @@ public final class Scenarios {
                     + Arrays.toString(Arrays.copyOf(err.getStackTrace(), 6)));
             }
         }
-        if (admin != null)
-            admin.close();
+        admin.close();
     }
 
     private static void roundTrip(String codec, String acks) throws Exception {

@@ -88,8 +88,6 @@ final class Support {
 
     /** A topic of three replicas whose partitions all have leaders. */
     static String newTopic(int partitions) throws Exception {
-        if (admin == null)
-            admin = Admin.create(Map.of("bootstrap.servers", bootstrap));
         String topic = unique("topic");
         admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 3))).all().get();
         return topic;
