@@ -1,6 +1,7 @@
 """Print a CTestTestfile for the tests of the sanitizer builds: sanitized.py BUILD_DIR.
 
-The unit tests of each, and the simulation under AddressSanitizer (it has one thread).
+The unit tests of each, the simulation under AddressSanitizer (it has one thread), and nodes under
+ThreadSanitizer that are killed, stopped and abused.
 """
 import json
 import pathlib
@@ -16,6 +17,7 @@ ENVIRONMENT = {
 
 
 WANTED = {"asan": ["unit", "sim_seeds"], "tsan": ["unit"]}
+TSAN_CLUSTER = ("kill", "shutdown", "abuse")
 
 
 def tests_of(folder, wanted):
@@ -36,6 +38,15 @@ def main():
             print(f'add_test({name}_{test["name"]} {command})')
             print(f'set_tests_properties({name}_{test["name"]} PROPERTIES '
                   f'LABELS "{name}" TIMEOUT 300 ENVIRONMENT "{environment}")')
+    for name in TSAN_CLUSTER:
+        run = HERE.parent / "cluster" / "run"
+        environment = ";".join((
+            ENVIRONMENT["tsan"], f"MILLRACE={build}/tsan/millrace",
+            f"MILLRACE_BUILD_DIR={build}/gcc/clients", "MILLRACE_TEST_SLOWER=3",
+            "MILLRACE_KILL_ROUNDS=2"))
+        print(f'add_test(tsan_cluster_{name} "{run}" "-q" "test_{name}.py")')
+        print(f'set_tests_properties(tsan_cluster_{name} PROPERTIES '
+              f'LABELS "tsan" RUN_SERIAL TRUE TIMEOUT 600 ENVIRONMENT "{environment}")')
 
 
 main()
