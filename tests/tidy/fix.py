@@ -84,6 +84,7 @@ def main():
         if path.endswith((".c", ".h")):
             subprocess.run(["clang-format-14", "-i", path], check=True)
     subprocess.run([sys.executable, "tests/tidy/config_table.py", "--write"], check=True)
+    subprocess.run([sys.executable, "-B", "tests/tidy/cases_table.py"], check=False)
     return subprocess.run([sys.executable, "tests/tidy/tidy.py", "--only", "columns",
                            "c_format"]).returncode
 

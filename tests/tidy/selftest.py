@@ -45,6 +45,14 @@ def c(line):
     return f"/* x */\n{line}\n"
 
 
+def page(**rows):
+    """tests/cases.md; T and B are complete, a row's cells are given."""
+    numbers = [f"T{n:02}" for n in range(1, 23)] + [f"B{n:02}" for n in range(1, 24)]
+    cells = {**{n: " |  | not here: yet" for n in numbers}, "C01": " | `a.py::f` | ", **rows}
+    return "".join(f"| {n} | x{c} |\n" for n, c in cells.items())
+
+
+CASE = {"tests/cases.md": page(), "tests/a.py": "def f():\n    pass\n"}
 HOST = "deb" + ".debian.org"
 CASES = [ # check, findings, files
     ("includes", 1, {"proto/a.c": c('#include "broker/node.h"')}),
@@ -95,6 +103,16 @@ CASES = [ # check, findings, files
     ("machine_paths", 1, {"README.md": f"from {HOST}\n"}),
     ("machine_paths", 1, {"README.md": "from https://" "mirror.local.site/x\n"}),
     ("machine_paths", 0, {"README.md": "http://localhost:1/ http://$HOST/ http://a.example.com\n"}),
+    ("cases", 0, CASE),
+    ("cases", 1, {"tests/a.py": "def test_c01_x():\n    pass\n"}),
+    ("cases", 1, {**CASE, "tests/b.py": "def test_c01_x():\n    pass\n"}),
+    ("cases", 1, {**CASE, "tests/b.c": "static void c99_x(void **state)\n{\n}\n"}),
+    ("cases", 1, {**CASE, "tests/a.py": "def g():\n    pass\n"}),
+    ("cases", 1, {**CASE, "tests/cases.md": page(T07=" | `gone.py::f` | ")}),
+    ("cases", 1, {**CASE, "tests/cases.md": page(T07=" | `a.py::f[gone]` | ")}),
+    ("cases", 0, {**CASE, "tests/cases.md": page(T07=" | `a.py` | ")}),
+    ("cases", 1, {**CASE, "tests/cases.md": page(T07=" |  | later")}),
+    ("cases", 1, {**CASE, "tests/cases.md": page().replace("B23", "C02")}),
     ("c_format", 1, {"proto/a.c": "int  a;\n"}),
     ("shell", 1, {"tests/run": "#!/usr/bin/env bash\nls $1\n"}),
     ("python", 1, {"tests/lib/tool.py": "import os\n"}),

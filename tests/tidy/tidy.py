@@ -15,6 +15,8 @@ import shutil
 import subprocess
 import sys
 
+import cases_table
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FILE_LINES_MAX = 1000
 FUNCTION_LINES_MAX = 70
@@ -332,6 +334,13 @@ def machine_paths(tree):
 def is_local(name):
     return name.startswith(("127.", "[")) or "." not in name or name == "0.0.0.0" or \
         re.search(r"(^|\.)(example|test|invalid|example\.(com|org|net))$", name) is not None
+
+
+@check
+def cases(tree):
+    """tests/cases.md names tests that exist, and all that bear a number."""
+    for what in cases_table.findings(tree):
+        yield cases_table.PAGE, 0, what
 
 
 # ---- tools -------------------------------------------------------------------------------------
