@@ -13,6 +13,7 @@
 #include "broker/fetch_sessions.h"
 #include "broker/fetchers.h"
 #include "broker/groups.h"
+#include "broker/handover.h"
 #include "broker/link.h"
 #include "broker/producer_ids.h"
 #include "broker/server.h"
@@ -339,6 +340,7 @@ int node_start(struct node *n)
 void node_stop(struct node *n)
 {
     LOG_INFO("stopping, handing leaderships over", "node_id=%d", n->id);
+    handover_begin(n);
     if (!atomic_load(&n->fenced))
         link_controlled_shutdown(n->link, SHUTDOWN_TIMEOUT_MS);
     atomic_store(&n->stopping, true);

@@ -47,8 +47,9 @@ struct node {
     _Atomic int64_t broker_epoch; /* -1 until registered */
     _Atomic bool fenced;
     _Atomic int64_t
-        lease_end_ms; /* monotonic: until when the controller surely counts us as alive */
-    _Atomic bool up;  /* every part is there: callbacks may use them */
+        lease_end_ms;          /* monotonic: until when the controller surely counts us as alive */
+    _Atomic bool handing_over; /* leaving: clients' batches wait for the next leader */
+    _Atomic bool up;           /* every part is there: callbacks may use them */
     _Atomic bool stopping;
 };
 

@@ -412,12 +412,22 @@ static void roles_taken(struct request *req, void *arg)
         req->again(req);
 }
 
-void request_when_roles(struct request *req, void (*again)(struct request *req))
+static void begin_again(struct request *req, int64_t index, void (*again)(struct request *req))
 {
     req->again = again;
     req->roles_awaited = true;
     req->conn->roles_awaited++;
-    wiring_await(req->node->wiring, req->image->index, req, roles_taken, NULL);
+    wiring_await(req->node->wiring, index, req, roles_taken, NULL);
+}
+
+void request_when_roles(struct request *req, void (*again)(struct request *req))
+{
+    begin_again(req, req->image->index, again);
+}
+
+void request_when_changed(struct request *req, void (*again)(struct request *req))
+{
+    begin_again(req, req->image->index + 1, again);
 }
 
 bool request_endpoint(const struct request *req, const struct image_broker *b, struct slice *host,

@@ -129,6 +129,8 @@ bool request_role_is_coming(const struct request *req, const struct image_topic 
                             int32_t index);
 /* Begin the handler again, once: when it runs again no role is coming. */
 void request_when_roles(struct request *req, void (*again)(struct request *req)) ON(NET);
+/* Likewise when the metadata has changed since the request's beginning. */
+void request_when_changed(struct request *req, void (*again)(struct request *req)) ON(NET);
 
 /* The address of a broker as this connection's clients must see it: the listener it came through,
  * the address it used where none is advertised (design 7). false: the broker has no such

@@ -136,6 +136,20 @@ void isr_advance_watermark(struct partition *p, int64_t now_ms, struct partition
     }
 }
 
+bool partition_is_replicated(const struct partition *p)
+{
+    if (p->role != PARTITION_LEADER)
+        return true;
+    int64_t end = log_end_offset(p->log);
+    for (int i = 0; i < p->state.replicas_count; i++) {
+        const struct follower *f = &p->followers[i];
+        if (f->node_id != p->node_id && f->end_offset < end &&
+            node_in(p->state.isr, p->state.isr_count, f->node_id))
+            return false;
+    }
+    return true;
+}
+
 static void log_isr(const struct partition *p, const char *event, const struct isr_proposal *to)
 {
     char from_text[REPLICAS_MAX * 12] = "", to_text[REPLICAS_MAX * 12] = "";

@@ -195,6 +195,8 @@ enum error_code partition_fetched(struct partition *p, const struct fetched *ans
 /* --- Facts --- */
 /* Fewer members in the ISR than min.insync.replicas (or all replicas, if these are fewer). */
 bool partition_is_under_min_isr(const struct partition *p);
+/* Every other member of the ISR has all that this leader has; of a follower it is said, too. */
+bool partition_is_replicated(const struct partition *p);
 /* Everything that counts towards the high watermark: on disk, or written with write.caching. */
 int64_t partition_durable_end_offset(const struct partition *p);
 /* A new leader's high watermark may be behind until it reached the start of its own epoch. */

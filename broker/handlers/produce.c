@@ -1,4 +1,5 @@
 /* Produce: validate, append as leader, wait for the high watermark where acks=all. */
+#include "broker/handover.h"
 #include "broker/leader_hint.h"
 #include "broker/node.h"
 #include "broker/request.h"
@@ -31,16 +32,30 @@ static void errors_fill(struct request *req, const struct validated *v,
     }
 }
 
+/* Under the partition's lock: after a handover began nothing is appended. */
+struct append_check {
+    const struct node *node;
+    struct txn_guard *guard;
+};
+
+static enum error_code check_append(void *arg, struct partition *p)
+{
+    const struct append_check *check = arg;
+    return handover_began(check->node) ? ERR_NOT_LEADER_OR_FOLLOWER
+                                       : txn_append_check(check->guard, p);
+}
+
 static enum error_code append_to(struct request *req, struct replica *r, struct slice batch,
                                  struct txn_guard *guard, int16_t acks,
                                  struct produce_response_response_partition_response *out)
 {
     thread_assert(&NET);
     struct partition_append_result result;
+    struct append_check check = {req->node, guard};
     /* The bytes are the request's own buffer or our rebuilt copy: both may be stamped. */
     enum error_code err =
         replica_append_checked(r, (uint8_t *)(uintptr_t)batch.data, batch.size, guard->header, acks,
-                               txn_append_check, guard, &result);
+                               check_append, &check, &result);
     if (err != ERR_NONE)
         return err;
     out->base_offset = result.base_offset;
@@ -223,6 +238,10 @@ static void await_all(struct request *req)
 HANDLER(produce)
 {
     thread_assert(&NET);
+    if (handover_began(req->node) && !req->roles_awaited && req->image != NULL) {
+        request_when_changed(req, handle_produce);
+        return;
+    }
     if (role_is_coming(req, in)) {
         request_when_roles(req, handle_produce);
         return;

@@ -33,6 +33,28 @@ def test_c11_stop_hands_over_so_that_no_client_waits(shared):
     check_history(load.acks, read_all(shared.bootstrap(), topic, PARTITIONS))
 
 
+def test_c11_stop_loses_nothing_that_the_leader_alone_acknowledged(shared):
+    """acks=1: before it hands over, the followers have all, and it takes no more."""
+    topic = shared.create_topic("drained", PARTITIONS, min_insync_replicas="1")
+    with Load(shared.bootstrap(), topic, PARTITIONS, rate=2000, enable_idempotence=False,
+              acks=1) as load:
+        load.await_acks()
+        for number in range(3):
+            victim = shared.leader(topic, number)
+            begin = time.monotonic()
+            shared.stop(victim)
+            load.await_acks(time.monotonic())
+            print("stop %d took no acknowledgement for %.0f ms, one partition for %.0f ms" % (
+                number, *(g * 1000 for g in load.longest_gap(begin, time.monotonic()))))
+            assert "followers have all" in shared.log(victim)
+            shared.start(victim)
+            shared.await_isr(topic, 3)
+    assert not load.failures
+    there = {(r.key, r.number) for r in read_all(shared.bootstrap(), topic, PARTITIONS)}
+    lost = [a for a in load.acks if (a.key, a.number) not in there]
+    assert not lost, f"{len(lost)} of {len(load.acks)} are not there: {lost[:5]}"
+
+
 def bounded_stop(cluster, node):
     cluster.wanted_down.add(node)
     begin = time.monotonic()

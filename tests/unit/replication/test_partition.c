@@ -149,6 +149,28 @@ static void a_proposed_member_is_waited_for_until_the_answer(void **state)
     partition_free(p);
 }
 
+/* C11: what must be waited for before a leader that took acks=1 may leave. */
+static void c11_a_leader_may_leave_when_all_in_sync_have_all_that_it_took(void **state)
+{
+    (void)state;
+    struct partition *p = partition_open(3);
+    struct partition_effects fx = {0};
+    struct partition_state s = state_of(1, 3, 1, 2); /* below the minimum: no watermark moves */
+    assert_int_equal(partition_apply(p, &s, 1, &fx), ERR_NONE);
+    assert_int_equal(produce(p, 1), ERR_NONE);
+    assert_false(partition_is_replicated(p));
+    assert_int_equal(fetched(p, 2, 3, 0, &fx), ERR_NONE);
+    assert_false(partition_is_replicated(p));
+    assert_int_equal(fetched(p, 2, 3, 1, &fx), ERR_NONE);
+    assert_true(partition_is_replicated(p)); /* 3 is not in sync */
+    assert_int_equal(produce(p, 1), ERR_NONE);
+    assert_false(partition_is_replicated(p));
+    s = state_of(2, 4, 2, 2);
+    assert_int_equal(partition_apply(p, &s, 2, &fx), ERR_NONE);
+    assert_true(partition_is_replicated(p)); /* a follower leaves whenever it likes */
+    partition_free(p);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_OFF);
@@ -158,6 +180,7 @@ int main(void)
         LOG_TEST(the_low_watermark_is_that_of_the_slowest_in_sync),
         LOG_TEST(under_min_isr_acks_all_is_refused_and_the_watermark_stands),
         LOG_TEST(a_proposed_member_is_waited_for_until_the_answer),
+        LOG_TEST(c11_a_leader_may_leave_when_all_in_sync_have_all_that_it_took),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
