@@ -136,7 +136,8 @@ static struct fetch_want want_of(const struct fetch_request_topic *t,
                                .fetch_offset = p->fetch_offset,
                                .last_fetched_epoch = p->last_fetched_epoch,
                                .log_start_offset = p->log_start_offset,
-                               .bytes_max = p->partition_max_bytes};
+                               .bytes_max = p->partition_max_bytes,
+                               .told_high_watermark = -1};
 }
 
 static void plan_from_request(const struct fetch_request *in, struct arena *arena,
@@ -160,6 +161,7 @@ static void plan_from_session(const struct fetch_session *s, struct arena *arena
     LIST_FOR_EACH (r, &s->order, struct remembered, link) {
         struct fetch_want *want = &plan->wants[plan->count++];
         *want = r->want;
+        want->told_high_watermark = r->high_watermark;
         if (s->by_id)
             continue;
         if (slice_is_null(last) || !slice_equal(last, r->want.topic))
@@ -282,7 +284,7 @@ static int32_t session_open(struct fetch_sessions *fs, const struct fetch_plan *
 /* What the client will know after this answer; is there anything in it for the client? */
 static bool note(struct remembered *r, const struct fetch_news *n)
 {
-    bool told = n->records || n->diverging || n->error_code != ERR_NONE ||
+    bool told = n->records || n->must_tell || n->error_code != ERR_NONE ||
                 n->high_watermark != r->high_watermark ||
                 n->log_start_offset != r->log_start_offset;
     /* After an error the next answer without one is news, too. */

@@ -38,6 +38,7 @@ struct fetch_want {
     int32_t last_fetched_epoch;
     int64_t log_start_offset; /* the follower's */
     int32_t bytes_max;
+    int64_t told_high_watermark; /* by the session's last answer, -1: none */
 };
 
 enum fetch_kind { FETCH_SESSIONLESS, FETCH_OPENS, FETCH_INCREMENTAL };
@@ -66,8 +67,8 @@ struct fetch_news {
     int64_t high_watermark;
     int64_t log_start_offset;
     bool records;
-    bool diverging;
-    bool include; /* out: belongs into the answer */
+    bool must_tell; /* a divergence, a better replica */
+    bool include;   /* out: belongs into the answer */
 };
 
 /* Decide what goes into the answer; a session that was asked for is opened if there is room.

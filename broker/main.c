@@ -8,6 +8,7 @@
 
 #include "broker/drain.h"
 #include "broker/node.h"
+#include "broker/read_replica.h"
 #include "coord/sql.h"
 #include "proto/base/logging.h"
 
@@ -111,7 +112,8 @@ static int run(struct node *n)
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     signal(SIGPIPE, SIG_IGN);
     descriptors_raise();
-    if (config_check(&n->config) < 0 || log_level_set(&n->config) < 0 || node_start(n) < 0)
+    if (config_check(&n->config) < 0 || log_level_set(&n->config) < 0 ||
+        read_replica_check(&n->config) < 0 || node_start(n) < 0)
         return EXIT_FAILURE;
     int taken;
     sigwait(&signals, &taken);

@@ -237,15 +237,47 @@ void partition_tick(struct partition *p, int64_t now_ms, struct partition_effect
 
 /* --- Reading --- */
 
+static enum error_code check_epoch(const struct partition *p, int32_t current_leader_epoch)
+{
+    if (current_leader_epoch < 0 || MUTANT(MUTANT_FETCH_OF_ANY_EPOCH))
+        return ERR_NONE;
+    if (current_leader_epoch < p->state.leader_epoch)
+        return ERR_FENCED_LEADER_EPOCH;
+    return current_leader_epoch > p->state.leader_epoch ? ERR_UNKNOWN_LEADER_EPOCH : ERR_NONE;
+}
+
 enum error_code partition_check_leader(const struct partition *p, int32_t current_leader_epoch)
 {
-    if (current_leader_epoch >= 0 && !MUTANT(MUTANT_FETCH_OF_ANY_EPOCH)) {
-        if (current_leader_epoch < p->state.leader_epoch)
-            return ERR_FENCED_LEADER_EPOCH;
-        if (current_leader_epoch > p->state.leader_epoch)
-            return ERR_UNKNOWN_LEADER_EPOCH;
-    }
+    enum error_code err = check_epoch(p, current_leader_epoch);
+    if (err != ERR_NONE)
+        return err;
     return p->role == PARTITION_LEADER ? ERR_NONE : ERR_NOT_LEADER_OR_FOLLOWER;
+}
+
+enum error_code partition_check_readable(const struct partition *p, int32_t current_leader_epoch)
+{
+    enum error_code err = check_epoch(p, current_leader_epoch);
+    if (err != ERR_NONE)
+        return err;
+    return p->role != PARTITION_NONE ? ERR_NONE : ERR_NOT_LEADER_OR_FOLLOWER;
+}
+
+int32_t partition_preferred_replica(const struct partition *p, int64_t offset, const int32_t *near,
+                                    int near_count)
+{
+    const struct follower *best = NULL;
+    if (p->role != PARTITION_LEADER || node_in(near, near_count, p->node_id))
+        return p->node_id;
+    for (int i = 0; i < p->state.replicas_count; i++) {
+        const struct follower *f = &p->followers[i];
+        if (!node_in(near, near_count, f->node_id) ||
+            !node_in(p->state.isr, p->state.isr_count, f->node_id) || f->end_offset < offset ||
+            f->log_start_offset < 0 || f->log_start_offset > offset)
+            continue;
+        if (best == NULL || f->end_offset > best->end_offset)
+            best = f;
+    }
+    return best != NULL ? best->node_id : p->node_id;
 }
 
 static int64_t read_end(const struct partition *p, enum partition_read_upto upto)

@@ -133,6 +133,16 @@ void partition_proposal_failed(struct partition *p, const struct isr_proposal *p
 enum error_code partition_check_leader(const struct partition *p,
                                        int32_t current_leader_epoch) MUST_CHECK;
 
+/* The same for one who may read from a follower, too (KIP-392). */
+enum error_code partition_check_readable(const struct partition *p,
+                                         int32_t current_leader_epoch) MUST_CHECK;
+
+/* Where a consumer that is near some brokers best reads from `offset` (KIP-392): the leader if it
+ * is one of them, else the one of them in the ISR that has the offset and got furthest, else the
+ * leader. */
+int32_t partition_preferred_replica(const struct partition *p, int64_t offset, const int32_t *near,
+                                    int near_count);
+
 enum partition_read_upto { READ_TO_LOG_END, READ_TO_HIGH_WATERMARK, READ_TO_LAST_STABLE };
 
 struct partition_read {

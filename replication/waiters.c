@@ -14,7 +14,9 @@ static bool ready(const struct replica_entry *e, const struct waiter *w, enum er
         *err = ERR_KAFKA_STORAGE_ERROR;
         return true;
     }
-    if (partition_role(p) != PARTITION_LEADER) {
+    /* Consumers may read from a follower, too. */
+    if (partition_role(p) != PARTITION_LEADER &&
+        (partition_role(p) != PARTITION_FOLLOWER || w->kind != WAIT_COMMITTED_DATA)) {
         *err = ERR_NOT_LEADER_OR_FOLLOWER;
         return true;
     }

@@ -14,6 +14,7 @@
 #include "broker/fetch_sessions.h"
 #include "broker/leader_hint.h"
 #include "broker/node.h"
+#include "broker/read_replica.h"
 #include "broker/request.h"
 #include "proto/base/clock.h"
 
@@ -25,14 +26,16 @@ struct fetch_state {
     int64_t deadline_ms;
     int32_t replica_id; /* -1: a consumer */
     int64_t replica_epoch;
-    bool followed;    /* the follower's positions were counted in the first round */
-    bool interrupted; /* by the same follower's next request */
+    struct read_near near; /* to the consumer */
+    bool followed;         /* the follower's positions were counted in the first round */
+    bool interrupted;      /* by the same follower's next request */
 };
 
 struct fetch_round {
     int64_t bytes;
     int32_t bytes_left;
-    bool failed; /* a partition has news that must not wait: an error or a divergence */
+    bool failed; /* a partition has news that must not wait: an error, a divergence, a better
+                  * replica, a watermark for a follower that is read from */
 };
 
 static const struct image_topic *topic_of(const struct request *req, const struct fetch_want *w)
@@ -132,10 +135,31 @@ static enum error_code follower_note(struct request *req, const struct fetch_sta
 }
 
 /* Lock held. */
-static enum error_code check_leader(const struct replica *r, const struct fetch_want *w)
+static enum error_code check_role(const struct request *req, const struct fetch_state *st,
+                                  const struct replica *r, const struct fetch_want *w)
 {
-    return r->partition == NULL ? ERR_KAFKA_STORAGE_ERROR
-                                : partition_check_leader(r->partition, w->current_leader_epoch);
+    if (r->partition == NULL)
+        return ERR_KAFKA_STORAGE_ERROR;
+    bool any_role = st->replica_id < 0 && req->header.api_version >= READ_REPLICA_VERSION;
+    return any_role ? partition_check_readable(r->partition, w->current_leader_epoch)
+                    : partition_check_leader(r->partition, w->current_leader_epoch);
+}
+
+/* Lock held. Is there a better place for this consumer to read from? Then it is told at once, and
+ * nothing is read. */
+static bool sent_elsewhere(const struct request *req, const struct fetch_state *st,
+                           const struct replica *r, const struct fetch_want *w,
+                           struct fetch_response_response_partition *o, struct fetch_round *round)
+{
+    if (st->near.count == 0 || partition_role(r->partition) != PARTITION_LEADER)
+        return false;
+    int32_t best =
+        partition_preferred_replica(r->partition, w->fetch_offset, st->near.ids, st->near.count);
+    if (best == req->node->id)
+        return false;
+    o->preferred_read_replica = best;
+    round->failed = true;
+    return true;
 }
 
 static enum error_code read_one(struct request *req, const struct fetch_state *st,
@@ -151,13 +175,15 @@ static enum error_code read_one(struct request *req, const struct fetch_state *s
     struct partition_read read = {0};
     int32_t bytes_max = MIN(w->bytes_max, round->bytes_left);
     mutex_lock(&r->lock);
-    err = check_leader(r, w);
+    err = check_role(req, st, r, w);
     mutex_unlock(&r->lock);
     if (err == ERR_NONE)
         err = follower_note(req, st, r, w);
     mutex_lock(&r->lock);
     if (err == ERR_NONE)
-        err = check_leader(r, w);
+        err = check_role(req, st, r, w);
+    if (err == ERR_NONE && sent_elsewhere(req, st, r, w, o, round))
+        bytes_max = -1;
     if (err == ERR_NONE) {
         err = partition_read(r->partition, w->fetch_offset, w->last_fetched_epoch,
                              read_upto(req, st), bytes_max, round->bytes == 0, &read);
@@ -174,6 +200,13 @@ static enum error_code read_one(struct request *req, const struct fetch_state *s
     return err;
 }
 
+/* What consumers see at a follower is as old as the watermark that it knows. */
+static bool follower_wants_watermarks(const struct request *req, const struct fetch_state *st)
+{
+    return st->replica_id >= 0 && st->plan.kind == FETCH_INCREMENTAL &&
+           read_replica_is_selected(&req->node->config);
+}
+
 static void found_reset(struct request *req, int32_t index,
                         struct fetch_response_response_partition *o)
 {
@@ -188,6 +221,7 @@ static void found_reset(struct request *req, int32_t index,
 
 static void read_all(struct request *req, struct fetch_state *st, struct fetch_round *round)
 {
+    bool watermarks = follower_wants_watermarks(req, st);
     for (int i = 0; i < st->plan.count; i++) {
         const struct fetch_want *w = &st->plan.wants[i];
         const struct image_topic *topic = topic_of(req, w);
@@ -196,7 +230,8 @@ static void read_all(struct request *req, struct fetch_state *st, struct fetch_r
                                   ? ERR_UNKNOWN_TOPIC_ID
                                   : read_one(req, st, topic, w, &st->found[i], round);
         st->found[i].error_code = (int16_t)err;
-        round->failed = round->failed || err != ERR_NONE;
+        round->failed = round->failed || err != ERR_NONE ||
+                        (watermarks && st->found[i].high_watermark > w->told_high_watermark);
     }
     st->followed = true;
 }
@@ -271,7 +306,8 @@ static void answer(struct request *req, struct fetch_state *st)
                                       .high_watermark = st->found[i].high_watermark,
                                       .log_start_offset = st->found[i].log_start_offset,
                                       .records = st->found[i].records.file != NULL,
-                                      .diverging = st->found[i].diverging_epoch.end_offset >= 0};
+                                      .must_tell = st->found[i].diverging_epoch.end_offset >= 0 ||
+                                                   st->found[i].preferred_read_replica >= 0};
     mutex_lock(&node->fetch_sessions_lock);
     enum error_code err =
         fetch_sessions_end(node->fetch_sessions, &st->plan, news, st->replica_id >= 0,
@@ -295,6 +331,7 @@ static void park_all(struct request *req, const struct fetch_state *st, int64_t 
 {
     thread_assert(&NET);
     enum waiter_kind kind = st->replica_id >= 0 ? WAIT_APPENDED_DATA : WAIT_COMMITTED_DATA;
+    bool watermarks = follower_wants_watermarks(req, st);
     for (int i = 0; i < st->plan.count; i++) {
         const struct fetch_want *w = &st->plan.wants[i];
         const struct image_topic *topic = topic_of(req, w);
@@ -306,6 +343,8 @@ static void park_all(struct request *req, const struct fetch_state *st, int64_t 
          * below its position. */
         int64_t seen = kind == WAIT_COMMITTED_DATA ? st->found[i].high_watermark : w->fetch_offset;
         request_await_data(req, r, kind, seen);
+        if (watermarks)
+            request_await_data(req, r, WAIT_COMMITTED_DATA, st->found[i].high_watermark);
         replica_unref(r);
     }
     request_when_any(req, wait_ms, round_run);
@@ -364,6 +403,8 @@ static enum error_code begin(struct request *req, const struct fetch_request *in
     mutex_unlock(&node->fetch_sessions_lock);
     if (err != ERR_NONE)
         return err;
+    if (st->replica_id < 0 && req->header.api_version >= READ_REPLICA_VERSION)
+        st->near = read_replica_near(req, in->rack_id);
     st->found = fetch_response_response_partition_array(&req->arena, st->plan.count);
     CHECK(st->found != NULL || st->plan.count == 0);
     req->state = st;

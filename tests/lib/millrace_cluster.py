@@ -53,12 +53,13 @@ class Cluster:
     def __exit__(self, *_):
         self.end()
 
-    def run(self, *words, timeout_s=120):
-        """What a command of the script prints."""
+    def run(self, *words, timeout_s=120, env=None):
+        """What a command of the script prints. `env`: more variables for nodes that it starts."""
         sets = [w for k, v in self.settings.items() for w in ("--set", f"{k}={v}")]
         done = subprocess.run(
             [SCRIPT, "--dir", str(self.dir), "--port", str(self.port), *sets, *map(str, words)],
-            capture_output=True, text=True, timeout=timeout_s * SLOWER, check=False)
+            capture_output=True, text=True, timeout=timeout_s * SLOWER, check=False,
+            env={**os.environ, **(env or {})})
         if done.returncode:
             raise ScriptFailed(done.stdout + done.stderr)
         return done.stdout.strip()
@@ -83,8 +84,8 @@ class Cluster:
         self.run("up")
         self.wanted_down.clear()
 
-    def start(self, node):
-        self.run("start", node)
+    def start(self, node, env=None):
+        self.run("start", node, env=env)
         self.wanted_down.discard(node)
 
     def pause(self, node):

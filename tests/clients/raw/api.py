@@ -223,7 +223,7 @@ def produce(conn, topic, records, version=7, **fields):
 
 
 def fetch_body(partitions, version=4, max_wait_ms=0, min_bytes=1, max_bytes=1 << 26,
-               partition_max_bytes=1 << 20, isolation=0, session=(0, -1)):
+               partition_max_bytes=1 << 20, isolation=0, session=(0, -1), rack=""):
     """partitions: [(topic name or uuid, partition, offset)] in the order to ask for them."""
     w = writer(wire.FETCH, version)
     if version < 15:
@@ -251,7 +251,7 @@ def fetch_body(partitions, version=4, max_wait_ms=0, min_bytes=1, max_bytes=1 <<
     if version >= 7:
         w.array([], None)
     if version >= 11:
-        w.string("")
+        w.string(rack)
     return w.tags().done()
 
 
@@ -266,8 +266,7 @@ def read_fetch(r, version):
         if version >= 5:
             p.log_start = r.i64()
         p.aborted = r.array(lambda: (r.i64(), r.i64(), r.tags())[:2])
-        if version >= 11:
-            r.i32()
+        p.preferred = r.i32() if version >= 11 else -1
         p.records = r.bytes() or b""
         p.current_leader = read_current_leader(r.tags().get(1))
         return p

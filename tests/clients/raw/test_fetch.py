@@ -52,13 +52,27 @@ def test_unknown_topic_or_partition_is_3(leader, topic):
     assert api.fetch(leader, [(topic, 5, 0)]).partitions[0].error == 3
 
 
-def test_follower_answers_6(target, topic):
+@pytest.mark.parametrize("version", [4, 10])
+def test_follower_answers_6_to_those_who_know_of_leaders_only(target, topic, version):
     with target.follower(topic) as conn:
-        assert fetch_one(conn, topic, 0).error == 6
+        assert fetch_one(conn, topic, 0, version).error == 6
 
 
-def test_b14_refused_fetch_names_the_leader_and_where_it_is(target, topic):
+@pytest.mark.parametrize("version", [11, 12, 18])
+def test_kip_392_follower_serves_what_is_committed(target, leader, topic, version):
+    append(leader, topic, [b"a", b"b"])
+    name = target.topic_id(topic) if version >= 13 else topic
     with target.follower(topic) as conn:
+        got = until(lambda: next((f for f in [fetch_one(conn, name, 0, version, max_wait_ms=5000)]
+                                  if f.records or f.error), None))
+        assert (got.error, got.preferred) == (0, -1)
+        assert [v for b in records.batches(got.records) for v in b.values()] == [b"a", b"b"]
+        assert fetch_one(conn, name, 3, version).error == 1
+
+
+def test_b14_refused_fetch_names_the_leader_and_where_it_is(target):
+    topic = target.new_topic("alone", replicas=1)
+    with target.follower(topic) as conn: # of another topic: it has no replica of this one
         told = api.metadata(conn, [topic], 4)
         leader = told.topics[0].partitions[0].leader
         answer = api.fetch(conn, [(target.topic_id(topic), 0, 0)], 16)

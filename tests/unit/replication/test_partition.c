@@ -81,6 +81,46 @@ static void a_fetch_of_another_epoch_proves_nothing(void **state)
     partition_free(p);
 }
 
+/* KIP-392 */
+static void a_near_member_of_the_isr_that_has_the_offset_is_preferred(void **state)
+{
+    (void)state;
+    struct partition *p = partition_open(1);
+    struct partition_effects fx = {0};
+    struct partition_state s = state_of(1, 3, 1, 2); /* 3 is not in the ISR */
+    const int32_t near[] = {2, 3, 7}, far[] = {3, 7}, leader_too[] = {2, 1};
+    assert_int_equal(partition_apply(p, &s, 1, &fx), ERR_NONE);
+    assert_int_equal(produce(p, -1), ERR_NONE);
+    assert_int_equal(produce(p, -1), ERR_NONE);
+    assert_int_equal(flush(partition_log(p)), ERR_NONE);
+    assert_int_equal(partition_preferred_replica(p, 0, near, 3), 1); /* nothing known of 2 yet */
+    assert_int_equal(fetched(p, 2, 3, 1, &fx), ERR_NONE);
+    assert_int_equal(fetched(p, 3, 3, 2, &fx), ERR_NONE);
+    assert_int_equal(partition_preferred_replica(p, 0, near, 3), 2);
+    assert_int_equal(partition_preferred_replica(p, 1, near, 3), 2);
+    assert_int_equal(partition_preferred_replica(p, 2, near, 3), 1); /* 2 has not got so far */
+    assert_int_equal(partition_preferred_replica(p, 0, far, 2), 1);
+    assert_int_equal(partition_preferred_replica(p, 0, leader_too, 2), 1);
+    assert_int_equal(partition_preferred_replica(p, 0, NULL, 0), 1);
+    partition_free(p);
+}
+
+static void a_follower_can_be_read_in_its_own_epoch(void **state)
+{
+    (void)state;
+    struct partition *p = partition_open(1);
+    struct partition_effects fx = {0};
+    struct partition_state s = state_of(2, 3, 1, 2);
+    assert_int_equal(partition_check_readable(p, -1), ERR_NOT_LEADER_OR_FOLLOWER);
+    assert_int_equal(partition_apply(p, &s, 1, &fx), ERR_NONE);
+    assert_int_equal(partition_check_readable(p, -1), ERR_NONE);
+    assert_int_equal(partition_check_readable(p, 3), ERR_NONE);
+    assert_int_equal(partition_check_readable(p, 2), ERR_FENCED_LEADER_EPOCH);
+    assert_int_equal(partition_check_readable(p, 4), ERR_UNKNOWN_LEADER_EPOCH);
+    assert_int_equal(partition_check_leader(p, 3), ERR_NOT_LEADER_OR_FOLLOWER);
+    partition_free(p);
+}
+
 /* DeleteRecords is done when no member of the ISR shows the records any more. */
 static void the_low_watermark_is_that_of_the_slowest_in_sync(void **state)
 {
@@ -176,6 +216,8 @@ int main(void)
     log_set_level(LOG_LEVEL_OFF);
     const struct CMUnitTest tests[] = {
         LOG_TEST(watermark_waits_for_every_member_and_for_the_disk),
+        LOG_TEST(a_near_member_of_the_isr_that_has_the_offset_is_preferred),
+        LOG_TEST(a_follower_can_be_read_in_its_own_epoch),
         LOG_TEST(a_fetch_of_another_epoch_proves_nothing),
         LOG_TEST(the_low_watermark_is_that_of_the_slowest_in_sync),
         LOG_TEST(under_min_isr_acks_all_is_refused_and_the_watermark_stands),
