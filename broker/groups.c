@@ -105,8 +105,11 @@ enum error_code group_slot_find(struct groups *gs, struct group_slot *slot, stru
                                 bool make, struct group **g)
 {
     *g = map_find(&slot->groups, id);
-    if (*g != NULL)
+    if (*g != NULL) {
+        (*g)->gone = (*g)->gone && !make;
+        *g = (*g)->gone ? NULL : *g;
         return ERR_NONE;
+    }
     enum error_code err = load(gs, id, g);
     if (err != ERR_NONE)
         return err;
@@ -124,6 +127,8 @@ enum error_code group_slot_peek(struct groups *gs, struct group_slot *slot, stru
 {
     *g = map_find(&slot->groups, id);
     *owned = *g == NULL;
+    if (*g != NULL && (*g)->gone)
+        *g = NULL;
     return *owned ? load(gs, id, g) : ERR_NONE;
 }
 

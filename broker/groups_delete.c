@@ -38,11 +38,25 @@ static void encode_put_nothing(const struct group_slot *slot, struct slice id, s
 /* --- DeleteGroups --- */
 
 struct deletion {
+    struct slice id; /* in the request's frame */
     request_submitted *done;
     void *arg;
     int open;
     enum error_code err;
 };
+
+/* The database has no more of it; or it still has all, when that failed. */
+static void forget_gone(struct group_slot *slot, struct slice id, enum error_code err)
+{
+    mutex_lock(&slot->lock);
+    struct group *g = map_find(&slot->groups, id);
+    if (g != NULL && g->gone) {
+        g->gone = err == ERR_NONE;
+        if (group_is_idle(g))
+            group_free(map_remove(&slot->groups, id));
+    }
+    mutex_unlock(&slot->lock);
+}
 
 static void deleted(struct request *req, void *arg, enum error_code err, struct slice value)
 {
@@ -50,8 +64,10 @@ static void deleted(struct request *req, void *arg, enum error_code err, struct 
     (void)value;
     if (err != ERR_NONE)
         d->err = err == ERR_NOT_COORDINATOR ? err : ERR_COORDINATOR_NOT_AVAILABLE;
-    if (--d->open == 0)
-        d->done(req, d->arg, d->err, SLICE_NULL);
+    if (--d->open > 0)
+        return;
+    forget_gone(groups_slot(req->node->groups, d->id), d->id, d->err);
+    d->done(req, d->arg, d->err, SLICE_NULL);
 }
 
 static enum error_code check_delete(struct groups *gs, struct group_slot *slot, struct slice id,
@@ -91,20 +107,19 @@ static void delete_submit(struct request *req, struct group_slot *slot, struct s
     buffer_deinit(&offsets);
 }
 
+/* Until the answer nobody may find it, in memory or in the database. */
 static void group_forget(struct groups *gs, struct group_slot *slot, struct slice id,
                          struct group *g) HOLDS(slot->lock);
 static void group_forget(struct groups *gs, struct group_slot *slot, struct slice id,
                          struct group *g)
 {
-    if (group_is_idle(g)) {
-        group_free(map_remove(&slot->groups, id));
-        return;
-    }
     /* Whoever waits to hear that it left finds no group when it asks again. */
     struct group_outcome *o = group_outcome_new();
     group_abandon(g, ERR_COORDINATOR_NOT_AVAILABLE, &o->fx);
     group_outcome_apply(gs, slot, id, g, o);
     group_reset(g);
+    g->gone = true;
+    group_slot_due(gs, slot, g);
 }
 
 void groups_delete(struct request *req, struct slice id, request_submitted *done, void *arg)
@@ -116,7 +131,7 @@ void groups_delete(struct request *req, struct slice id, request_submitted *done
     enum error_code err = check_delete(gs, slot, id, &g);
     if (err == ERR_NONE) {
         struct deletion *d = arena_need(&req->arena, sizeof(*d));
-        *d = (struct deletion){.done = done, .arg = arg};
+        *d = (struct deletion){.id = id, .done = done, .arg = arg};
         if (g != NULL)
             group_forget(gs, slot, id, g);
         delete_submit(req, slot, id, d);

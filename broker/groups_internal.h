@@ -10,6 +10,7 @@ struct group {
     struct group_classic classic;    /* empty while consumer is there */
     int64_t due_ms;                  /* nothing is due before; GROUP_NEVER */
     int64_t since_ms;                /* wall clock: when it was last written */
+    bool gone; /* it was deleted; here only for the numbers of writes on their way */
 };
 
 struct expiry;
@@ -70,7 +71,8 @@ struct group_slot *groups_slot(struct groups *gs, struct slice id);
  * ERR_COORDINATOR_LOAD_IN_PROGRESS when a former coordinator may not know that yet. */
 enum error_code group_slot_check(struct groups *gs, struct group_slot *slot)
     HOLDS(slot->lock) MUST_CHECK;
-/* The group, from memory or the database; *g NULL when there is none and it shall not be made. */
+/* The group, from memory or the database; *g NULL when there is none and it shall not be made. One
+ * that is gone is none, whatever the database still has. */
 enum error_code group_slot_find(struct groups *gs, struct group_slot *slot, struct slice id,
                                 bool make, struct group **g) HOLDS(slot->lock) MUST_CHECK;
 /* The same without keeping it: *g is the caller's to free with group_free() when *owned. */

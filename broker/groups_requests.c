@@ -439,7 +439,7 @@ static void list_unwritten(struct groups *gs, struct arena *arena, size_t stored
         mutex_lock(&slot->lock);
         MAP_FOR_EACH (entry, &slot->groups) {
             const struct group *g = entry->value;
-            if (map_find(&known, entry->key) != NULL)
+            if (g->gone || map_find(&known, entry->key) != NULL)
                 continue;
             struct group_view view = view_of(arena_copy(arena, entry->key));
             view_fill(g, arena, false, &view);

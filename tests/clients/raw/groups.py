@@ -111,7 +111,7 @@ def heartbeat(conn, group, generation, member, version=2, instance=None):
     return r.i16()
 
 
-def leave_group(conn, group, member, version=1):
+def leave_body(group, member, version=1):
     w = writer(wire.LEAVE_GROUP, version)
     w.string(group)
     if version >= 3:
@@ -123,13 +123,31 @@ def leave_group(conn, group, member, version=1):
         w.array([member], write_member)
     else:
         w.string(member)
-    r = conn.call(wire.LEAVE_GROUP, version, w.tags().done())
+    return w.tags().done()
+
+
+def leave_group(conn, group, member, version=1):
+    r = conn.call(wire.LEAVE_GROUP, version, leave_body(group, member, version))
     if version >= 1:
         r.i32()
     error = r.i16()
     if version >= 3 and error == 0:
         error = r.array(lambda: (r.string(), r.string(), r.i16(), r.tags()))[0][2]
     return error
+
+
+def delete_body(group):
+    w = writer(wire.DELETE_GROUPS, 1)
+    return w.array([group], w.string).done()
+
+
+def read_deleted(r):
+    r.i32()
+    return r.array(lambda: (r.string(), r.i16()))[0][1]
+
+
+def delete_group(conn, group):
+    return read_deleted(conn.call(wire.DELETE_GROUPS, 1, delete_body(group)))
 
 
 def offset_commit(conn, group, topic, offset, generation=-1, member="", version=2, text="",

@@ -273,3 +273,16 @@ def test_long_poll_of_a_join_does_not_hold_up_other_connections(target, coordina
         began = time.monotonic()
         assert api.api_versions(coordinator, 3).error == 0
         assert time.monotonic() - began < 2
+
+
+def test_group_deleted_while_its_last_member_leaves_is_gone(coordinator, group):
+    joined = settle(coordinator, group)
+    left = coordinator.send(wire.LEAVE_GROUP, 1, groups.leave_body(group, joined.member))
+    deleted = coordinator.send(wire.DELETE_GROUPS, 1, groups.delete_body(group))
+    coordinator.receive(wire.LEAVE_GROUP, 1, left)
+    assert groups.read_deleted(coordinator.receive(wire.DELETE_GROUPS, 1, deleted)) == 0
+    assert groups.describe_group(coordinator, group).state == "Dead"
+    assert group not in groups.list_groups(coordinator)[1]
+    assert groups.delete_group(coordinator, group) == 69
+    settle(coordinator, group)
+    assert groups.delete_group(coordinator, group) == 68
