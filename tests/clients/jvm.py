@@ -14,7 +14,7 @@ def build_dir():
 
 def command(name, main, *args):
     """The words that run `main` of the project java/ or spring/, built if it is not."""
-    subprocess.run([str(HERE / "prepare"), str(build_dir())], check=True)
+    subprocess.run([str(HERE / "prepare"), str(build_dir()), name], check=True)
     out = build_dir() / f"clients-{name}"
     path = f"{out}/classes:{(out / 'class-path').read_text().strip()}"
     return ["java", *FLAGS, "-cp", path, main, *args]

@@ -4,7 +4,7 @@ import random
 import time
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
-BIG = 900_000
+BIG = 1_000_000
 
 
 def sample_records(seed, count=40, big=False):

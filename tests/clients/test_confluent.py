@@ -20,6 +20,7 @@ from target import until
 def producer_of(bootstrap):
     def make(**config):
         return Producer({"bootstrap.servers": bootstrap, "linger.ms": 5,
+                         "message.max.bytes": 1_048_588,  # the broker's own bound
                          **{k.replace("_", "."): v for k, v in config.items()}})
     return make
 

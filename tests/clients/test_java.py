@@ -1,13 +1,12 @@
 """Apache Kafka's own Java client, 4.4.0: java/ runs all scenarios in one process."""
-import subprocess
-
 import pytest
 
 import jvm
+import programs
 
 SCENARIOS = [
-    *(f"records_come_back_exactly_as_sent_{c}" for c in ("none", "gzip", "snappy", "lz4", "zstd")),
-    *(f"acks_{a}_delivers" for a in ("0", "1", "all")),
+    *programs.RECORDS,
+    *programs.ACKS,
     "default_producer_is_idempotent_and_keeps_order",
     "group_of_two_restarts_from_the_commit",
     "killed_consumer_is_out_after_session_timeout",
@@ -30,16 +29,9 @@ SCENARIOS = [
 
 @pytest.fixture(scope="module")
 def lines(bootstrap):
-    command = jvm.command("java", "millrace.clients.Scenarios", bootstrap)
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-        return (done.stdout + done.stderr).splitlines()
-    except subprocess.TimeoutExpired as err:
-        return (err.stdout or b"").decode().splitlines() + ["timed out"]
+    return programs.lines_of(jvm.command("java", "millrace.clients.Scenarios", bootstrap))
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_java(lines, name):
-    found = [line for line in lines if line.split(":")[0] in (f"PASS {name}", f"FAIL {name}")]
-    assert found, "no result:\n" + "\n".join(lines[-20:])
-    assert found[0].startswith("PASS"), found[0]
+    programs.expect_pass(lines, name)

@@ -81,7 +81,7 @@ public final class Scenarios {
                 rec.headers().add(new RecordHeader("h" + h, h == 1 ? null : bytes("v" + i)));
             sent.add(rec);
         }
-        sent.add(new ProducerRecord<>(topic, 0, base + 60, bytes("big"), new byte[900_000]));
+        sent.add(new ProducerRecord<>(topic, 0, base + 60, bytes("big"), new byte[1_000_000]));
         try (Producer<byte[], byte[]> producer = producer("acks", acks, "compression.type", codec,
                  "enable.idempotence", acks.equals("all"))) {
             for (ProducerRecord<byte[], byte[]> rec : sent)
