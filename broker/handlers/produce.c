@@ -216,15 +216,26 @@ static void refuse_all(const struct produce_request *in, struct request *req,
     }
 }
 
-static bool role_is_coming(const struct request *req, const struct produce_request *in)
+typedef bool partition_question(const struct request *req, const struct image_topic *topic,
+                                int32_t index);
+
+static bool any_partition(const struct request *req, const struct produce_request *in,
+                          partition_question *is_so)
 {
     for (int i = 0; req->image != NULL && i < in->topic_data_count; i++) {
         const struct image_topic *topic = topic_of(req, &in->topic_data[i]);
         for (int k = 0; k < in->topic_data[i].partition_data_count; k++)
-            if (request_role_is_coming(req, topic, in->topic_data[i].partition_data[k].index))
+            if (is_so(req, topic, in->topic_data[i].partition_data[k].index))
                 return true;
     }
     return false;
+}
+
+/* As far as the metadata knows, this node leads it still. */
+static bool is_ours(const struct request *req, const struct image_topic *topic, int32_t index)
+{
+    const struct image_partition *p = topic ? image_find_partition(topic, index) : NULL;
+    return p != NULL && p->leader == req->node->id;
 }
 
 /* Everything is appended. */
@@ -238,11 +249,11 @@ static void await_all(struct request *req)
 HANDLER(produce)
 {
     thread_assert(&NET);
-    if (handover_began(req->node) && !req->roles_awaited && req->image != NULL) {
+    if (handover_began(req->node) && !req->roles_awaited && any_partition(req, in, is_ours)) {
         request_when_changed(req, handle_produce);
         return;
     }
-    if (role_is_coming(req, in)) {
+    if (any_partition(req, in, request_role_is_coming)) {
         request_when_roles(req, handle_produce);
         return;
     }
