@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "coord/assignor.h"
 #include "coord/topic_config.h"
@@ -48,6 +49,19 @@ static int check_assignors(const struct config *c)
     }
 }
 
+static int check_migration(const struct config *c)
+{
+    static const char *const POLICIES[] = {"bidirectional", "upgrade", "downgrade", "disabled"};
+    const char *policy = config_text(c, CONFIG_CONSUMER_MIGRATION);
+    for (size_t i = 0; i < ARRAY_COUNT(POLICIES); i++)
+        if (strcasecmp(policy, POLICIES[i]) == 0)
+            return 0;
+    LOG_ERROR("bad configuration value", "key=%s value=\"%s\" right=\"%s\"",
+              config_name(CONFIG_CONSUMER_MIGRATION), policy,
+              "bidirectional, upgrade, downgrade or disabled");
+    return -EINVAL;
+}
+
 int config_check_groups(const struct config *c)
 {
     for (size_t i = 0; i < ARRAY_COUNT(BOUNDED); i++) {
@@ -60,7 +74,7 @@ int config_check_groups(const struct config *c)
     if (heartbeat_ms >= config_number(c, CONFIG_CONSUMER_SESSION_MS))
         return refuse(CONFIG_CONSUMER_HEARTBEAT_MS, heartbeat_ms,
                       "less than group.consumer.session.timeout.ms");
-    return check_assignors(c);
+    return check_assignors(c) < 0 ? -EINVAL : check_migration(c);
 }
 
 enum error_code config_check_group(const struct config *c, struct slice name, struct slice value,

@@ -106,6 +106,7 @@ struct consumer_view_member {
     struct slice *topics;
     int32_t topics_count;
     int32_t epoch;
+    bool is_classic;               /* it is of the classic protocol, in a group that moves */
     struct partition_set assigned; /* in the arena: not to be freed or changed */
     struct partition_set target;
 };

@@ -2,10 +2,9 @@
  * What handlers ask of groups of the consumer protocol (KIP-848).
  */
 #include "broker/groups_internal.h"
-#include "proto/base/clock.h"
 #include "proto/base/logging.h"
 
-/* The group as one of the consumer protocol. */
+/* The group, made one of the consumer protocol where it can be. */
 static enum error_code enter(struct groups *gs, struct group_slot *slot, struct slice id, bool make,
                              struct group **g) HOLDS(slot->lock);
 static enum error_code enter(struct groups *gs, struct group_slot *slot, struct slice id, bool make,
@@ -15,16 +14,20 @@ static enum error_code enter(struct groups *gs, struct group_slot *slot, struct 
     enum error_code err = group_slot_check(gs, slot);
     if (err == ERR_NONE)
         err = group_slot_find(gs, slot, id, make, g);
-    if (err != ERR_NONE)
-        return err;
-    if (*g == NULL)
-        return ERR_GROUP_ID_NOT_FOUND;
-    if ((*g)->consumer != NULL)
-        return ERR_NONE;
-    if (!make || !group_is_empty(*g))
-        return ERR_GROUP_ID_NOT_FOUND;
-    group_turn_consumer(gs, id, *g);
-    return ERR_NONE;
+    if (err == ERR_NONE && (*g == NULL || ((*g)->consumer == NULL && !make)))
+        err = ERR_GROUP_ID_NOT_FOUND;
+    return err;
+}
+
+static bool turn(struct groups *gs, struct slice id, struct group *g,
+                 const struct consumer_event *event, struct group_effects *fx)
+{
+    if (g->consumer == NULL && !group_is_empty(g))
+        return group_upgrade(gs, id, g, event, fx);
+    if (g->consumer == NULL)
+        group_turn_consumer(gs, id, g, event->img);
+    group_configure(gs, id, g, event->img);
+    return true;
 }
 
 static void refuse(struct request *req, enum error_code err, group_replied *done)
@@ -43,24 +46,36 @@ static void log_epoch(const struct group *g, struct slice id, int32_t before)
                   g->consumer->epoch, g->consumer->assignment_epoch, g->consumer->members_count);
 }
 
-static void heartbeat(struct groups *gs, struct group_slot *slot, struct slice id, struct group *g,
-                      struct consumer_heartbeat *in) HOLDS(slot->lock);
-static void heartbeat(struct groups *gs, struct group_slot *slot, struct slice id, struct group *g,
-                      struct consumer_heartbeat *in)
+static enum error_code heartbeat(struct groups *gs, struct slice id, struct group *g,
+                                 struct consumer_heartbeat *in, struct group_effects *fx)
+{
+    struct consumer_event event = group_event(gs);
+    enum error_code err = turn(gs, id, g, &event, fx) ? ERR_NONE : ERR_GROUP_ID_NOT_FOUND;
+    if (err == ERR_NONE) {
+        int32_t before = g->consumer->epoch;
+        group_wait_park(in->token);
+        group_consumer_heartbeat(g->consumer, in, &event, fx);
+        log_epoch(g, id, before);
+        group_downgrade(gs, id, g, &event, fx);
+    }
+    group_event_end(&event);
+    return err;
+}
+
+static enum error_code heartbeat_apply(struct groups *gs, struct group_slot *slot, struct slice id,
+                                       struct group *g, struct consumer_heartbeat *in)
+    HOLDS(slot->lock);
+static enum error_code heartbeat_apply(struct groups *gs, struct group_slot *slot, struct slice id,
+                                       struct group *g, struct consumer_heartbeat *in)
 {
     struct group_outcome *o = group_outcome_new();
-    struct image *img = quorum_image(gs->node->quorum);
-    struct consumer_event event = {.img = img, .now_ms = clock_monotonic_ms()};
-    int32_t before = g->consumer->epoch;
-    group_configure(gs, id, g, img);
-    group_consumer_heartbeat(g->consumer, in, &event, &o->fx);
-    log_epoch(g, id, before);
+    enum error_code err = heartbeat(gs, id, g, in, &o->fx);
     group_outcome_apply(gs, slot, id, g, o);
-    if (g->consumer->epoch == 0 && group_is_idle(g))
+    if (g->consumer != NULL && g->consumer->epoch == 0 && group_is_idle(g))
         group_free(map_remove(&slot->groups, id)); /* it was refused: there is no such group */
     else
         group_slot_due(gs, slot, g);
-    image_unref(img);
+    return err;
 }
 
 void groups_consumer_heartbeat(struct request *req, struct slice id, struct consumer_heartbeat *in,
@@ -72,15 +87,59 @@ void groups_consumer_heartbeat(struct request *req, struct slice id, struct cons
     mutex_lock(&slot->lock);
     enum error_code err = enter(gs, slot, id, in->epoch == 0, &g);
     if (err == ERR_NONE) {
-        struct group_wait *wait = arena_need(&req->arena, sizeof(*wait));
-        *wait = (struct group_wait){.req = req, .done = done};
-        in->token = wait;
-        request_hold(req);
-        heartbeat(gs, slot, id, g, in);
+        in->token = group_wait_new(req, done);
+        err = heartbeat_apply(gs, slot, id, g, in);
     }
     mutex_unlock(&slot->lock);
     if (err != ERR_NONE)
         refuse(req, err, done);
+}
+
+/* --- Members of the classic protocol --- */
+
+void groups_consumer_join(struct groups *gs, struct slice id, struct group *g,
+                          const struct group_join *in, struct group_effects *fx)
+{
+    struct consumer_event event = group_event(gs);
+    int32_t before = g->consumer->epoch;
+    group_configure(gs, id, g, event.img);
+    group_consumer_join(g->consumer, in, &event, fx);
+    log_epoch(g, id, before);
+    group_downgrade(gs, id, g, &event, fx);
+    group_event_end(&event);
+}
+
+void groups_consumer_sync(struct groups *gs, struct group *g, const struct group_sync *in,
+                          struct group_effects *fx)
+{
+    struct consumer_event event = group_event(gs);
+    group_consumer_sync(g->consumer, in, &event, fx);
+    group_event_end(&event);
+}
+
+enum error_code groups_consumer_beat(struct groups *gs, struct group *g, struct slice member_id,
+                                     struct slice instance_id, int32_t generation)
+{
+    struct consumer_event event = group_event(gs);
+    enum error_code err =
+        group_consumer_heartbeat_classic(g->consumer, member_id, instance_id, generation, &event);
+    group_event_end(&event);
+    return err;
+}
+
+void groups_consumer_leave(struct groups *gs, struct slice id, struct group *g,
+                           struct group_leaving *members, int count, struct group_effects *fx)
+{
+    struct consumer_event event = group_event(gs);
+    bool left = false;
+    FOR_EACH (m, members, count) {
+        m->err = group_consumer_leave_classic(g->consumer, m->member_id, m->instance_id);
+        left = left || m->err == ERR_NONE;
+    }
+    if (left)
+        group_consumer_left(g->consumer, &event, fx);
+    group_downgrade(gs, id, g, &event, fx);
+    group_event_end(&event);
 }
 
 /* --- Describe --- */
@@ -105,6 +164,7 @@ static void view_member(struct arena *arena, const struct consumer_member *m,
         .client_host = arena_copy(arena, m->client_host),
         .regex = m->regex.size > 0 ? arena_copy(arena, m->regex) : SLICE_NULL,
         .epoch = m->epoch,
+        .is_classic = m->is_classic,
         .assigned = set_view(arena, &m->assigned),
         .target = set_view(arena, &m->target),
     };

@@ -60,6 +60,9 @@ struct group_wait {
 };
 
 struct group_outcome *group_outcome_new(void);
+/* A token for the request; from park on it must get its reply. */
+struct group_wait *group_wait_new(struct request *req, group_replied *done);
+void group_wait_park(struct group_wait *wait);
 /* Write what is to be written, answer who is to be answered; takes the outcome. g: the group as it
  * is now. */
 void group_outcome_apply(struct groups *gs, struct group_slot *slot, struct slice id,
@@ -91,7 +94,17 @@ struct group *group_new(struct groups *gs);
 bool group_decode(struct groups *gs, struct slice id, struct slice blob, struct group *g);
 void group_encode(const struct group *g, struct buffer *out);
 /* A classic group without members becomes one of the consumer protocol. */
-void group_turn_consumer(struct groups *gs, struct slice id, struct group *g);
+void group_turn_consumer(struct groups *gs, struct slice id, struct group *g,
+                         const struct image *img);
+/* A classic group with members likewise, when they can be taken over and policy allows it. */
+bool group_upgrade(struct groups *gs, struct slice id, struct group *g,
+                   const struct consumer_event *event, struct group_effects *fx);
+/* After an event: a group whose members are all of the classic protocol becomes a classic one. */
+void group_downgrade(struct groups *gs, struct slice id, struct group *g,
+                     const struct consumer_event *event, struct group_effects *fx);
+/* For an event of a group of the consumer protocol; event_end() gives the image back. */
+struct consumer_event group_event(struct groups *gs);
+void group_event_end(struct consumer_event *event);
 /* The settings in force now. */
 void group_configure(struct groups *gs, struct slice id, struct group *g, const struct image *img);
 
@@ -104,6 +117,18 @@ void group_tick(struct groups *gs, struct slice id, struct group *g, int64_t now
 void group_revive(struct group *g, int64_t now_ms);
 void group_abandon(struct group *g, enum error_code err, struct group_effects *fx);
 bool group_subscribes(const struct group *g, struct slice topic);
+
+/* --- Members of the classic protocol in a group of the consumer protocol (groups_consumer.c)
+ * --- */
+
+void groups_consumer_join(struct groups *gs, struct slice id, struct group *g,
+                          const struct group_join *in, struct group_effects *fx);
+void groups_consumer_sync(struct groups *gs, struct group *g, const struct group_sync *in,
+                          struct group_effects *fx);
+enum error_code groups_consumer_beat(struct groups *gs, struct group *g, struct slice member_id,
+                                     struct slice instance_id, int32_t generation);
+void groups_consumer_leave(struct groups *gs, struct slice id, struct group *g,
+                           struct group_leaving *members, int count, struct group_effects *fx);
 
 /* Has the group a commit? */
 enum error_code group_has_offsets(struct groups *gs, struct slice id, bool *has) MUST_CHECK;

@@ -3,6 +3,7 @@
  * consumer protocol makes it one of those while nobody is in it, and the other way round.
  */
 #include <stdlib.h>
+#include <strings.h>
 
 #include "broker/config_groups.h"
 #include "broker/groups_internal.h"
@@ -82,6 +83,8 @@ void group_configure(struct groups *gs, struct slice id, struct group *g, const 
     config->heartbeat_ms = setting(gs, id, img, "consumer.heartbeat.interval.ms");
     config->assignment_interval_ms =
         (int32_t)group_config_number(img, id, "consumer.assignment.interval.ms", &node);
+    config->classic_session_min_ms = g->classic.config.session_min_ms;
+    config->classic_session_max_ms = g->classic.config.session_max_ms;
     config->size_max = (int32_t)config_number(&gs->node->config, CONFIG_CONSUMER_SIZE_MAX);
 }
 
@@ -92,26 +95,88 @@ static struct slice first_assignor(const struct groups *gs)
 }
 
 /* Without members, as new. */
-static void consumer_new(struct groups *gs, struct slice id, struct group *g)
+static struct group_consumer *consumer_new(struct groups *gs)
 {
     struct consumer_config config = {.assignor = first_assignor(gs)};
-    struct image *img = quorum_image(gs->node->quorum);
-    g->consumer = mem_zalloc(sizeof(*g->consumer));
-    group_consumer_init(g->consumer, &config);
-    CHECK(img != NULL); /* the slot was found in one */
-    group_configure(gs, id, g, img);
-    image_unref(img);
+    struct group_consumer *consumer = mem_zalloc(sizeof(*consumer));
+    group_consumer_init(consumer, &config);
+    return consumer;
 }
 
-void group_turn_consumer(struct groups *gs, struct slice id, struct group *g)
+static void classic_clear(struct group *g)
 {
-    CHECK(group_is_empty(g));
-    consumer_new(gs, id, g);
-    g->consumer->writes = g->classic.writes;
-    g->consumer->writes_ended = g->classic.writes_ended;
     struct group_config config = g->classic.config;
     group_classic_deinit(&g->classic);
     group_classic_init(&g->classic, &config);
+}
+
+/* --- From one protocol to the other --- */
+
+struct consumer_event group_event(struct groups *gs)
+{
+    struct image *img = quorum_image(gs->node->quorum);
+    CHECK(img != NULL); /* the group's slot was found in one */
+    return (struct consumer_event){.img = img, .now_ms = clock_monotonic_ms()};
+}
+
+void group_event_end(struct consumer_event *event)
+{
+    image_unref((struct image *)event->img);
+    event->img = NULL;
+}
+
+void group_turn_consumer(struct groups *gs, struct slice id, struct group *g,
+                         const struct image *img)
+{
+    CHECK(group_is_empty(g));
+    g->consumer = consumer_new(gs);
+    group_configure(gs, id, g, img);
+    g->consumer->writes = g->classic.writes;
+    g->consumer->writes_ended = g->classic.writes_ended;
+    classic_clear(g);
+}
+
+static bool policy_allows(const struct groups *gs, const char *direction)
+{
+    const char *policy = config_text(&gs->node->config, CONFIG_CONSUMER_MIGRATION);
+    return strcasecmp(policy, "bidirectional") == 0 || strcasecmp(policy, direction) == 0;
+}
+
+bool group_upgrade(struct groups *gs, struct slice id, struct group *g,
+                   const struct consumer_event *event, struct group_effects *fx)
+{
+    if (!policy_allows(gs, "upgrade") ||
+        g->classic.members_count > config_number(&gs->node->config, CONFIG_CONSUMER_SIZE_MAX))
+        return false;
+    struct group_consumer *consumer = consumer_new(gs);
+    if (group_consumer_from_classic(consumer, &g->classic, event, fx) < 0) {
+        LOG_WARN("cannot move a group to the consumer protocol, its members are no plain consumers",
+                 "group=" SLICE_FMT " protocol=" SLICE_FMT, SLICE_ARG(id),
+                 SLICE_ARG(g->classic.protocol_name));
+        group_consumer_deinit(consumer);
+        free(consumer);
+        return false;
+    }
+    LOG_INFO("a group moves to the consumer protocol", "group=" SLICE_FMT " members=%d epoch=%d",
+             SLICE_ARG(id), consumer->members_count, consumer->epoch);
+    g->consumer = consumer;
+    group_configure(gs, id, g, event->img);
+    classic_clear(g);
+    return true;
+}
+
+void group_downgrade(struct groups *gs, struct slice id, struct group *g,
+                     const struct consumer_event *event, struct group_effects *fx)
+{
+    struct group_consumer *consumer = g->consumer;
+    if (consumer == NULL || !group_consumer_is_classic_only(consumer) ||
+        !policy_allows(gs, "downgrade") ||
+        consumer->members_count > config_number(&gs->node->config, CONFIG_GROUP_SIZE_MAX))
+        return;
+    LOG_INFO("a group moves to the classic protocol", "group=" SLICE_FMT " members=%d epoch=%d",
+             SLICE_ARG(id), consumer->members_count, consumer->epoch);
+    group_consumer_to_classic(consumer, &g->classic, event, fx);
+    consumer_free(g);
 }
 
 /* --- The database's form --- */
@@ -120,7 +185,10 @@ bool group_decode(struct groups *gs, struct slice id, struct slice blob, struct 
 {
     if (!group_consumer_is_blob(blob))
         return group_classic_decode(&g->classic, blob, clock_monotonic_ms(), &g->since_ms) == 0;
-    consumer_new(gs, id, g);
+    struct consumer_event event = group_event(gs);
+    g->consumer = consumer_new(gs);
+    group_configure(gs, id, g, event.img);
+    group_event_end(&event);
     if (group_consumer_decode(g->consumer, blob, clock_monotonic_ms(), &g->since_ms) == 0)
         return true;
     group_reset(g);
@@ -163,15 +231,16 @@ int64_t group_deadline(const struct group *g)
 static void consumer_tick(struct groups *gs, struct slice id, struct group *g, int64_t now_ms,
                           struct group_effects *fx)
 {
-    struct image *img = quorum_image(gs->node->quorum);
-    struct consumer_event event = {.img = img, .now_ms = now_ms};
-    group_configure(gs, id, g, img);
+    struct consumer_event event = group_event(gs);
+    event.now_ms = now_ms;
+    group_configure(gs, id, g, event.img);
     int out = group_consumer_tick(g->consumer, &event, fx);
     if (out > 0)
         LOG_INFO("members of a group went silent or did not give partitions up",
                  "group=" SLICE_FMT " members=%d out=%d epoch=%d", SLICE_ARG(id),
                  g->consumer->members_count, out, g->consumer->epoch);
-    image_unref(img);
+    group_downgrade(gs, id, g, &event, fx);
+    group_event_end(&event);
 }
 
 void group_tick(struct groups *gs, struct slice id, struct group *g, int64_t now_ms,

@@ -14,11 +14,17 @@
 
 /* --- JoinGroup, SyncGroup --- */
 
-static struct group_wait *wait_new(struct request *req, group_replied *done)
+struct group_wait *group_wait_new(struct request *req, group_replied *done)
 {
     struct group_wait *wait = arena_need(&req->arena, sizeof(*wait));
     *wait = (struct group_wait){.req = req, .done = done};
     return wait;
+}
+
+void group_wait_park(struct group_wait *wait)
+{
+    thread_assert(&NET);
+    request_hold(wait->req);
 }
 
 /* Slot and group for an event; on error nothing is to be done but to tell it. */
@@ -38,19 +44,17 @@ static enum error_code enter(struct groups *gs, struct group_slot *slot, struct 
     return err;
 }
 
-/* A group of the consumer protocol without members is anybody's. */
-static enum error_code enter_classic(struct groups *gs, struct group_slot *slot, struct slice id,
-                                     bool make, struct group **g) HOLDS(slot->lock);
-static enum error_code enter_classic(struct groups *gs, struct group_slot *slot, struct slice id,
-                                     bool make, struct group **g)
+/* For a JoinGroup: a group of the consumer protocol without members is anybody's. */
+static enum error_code enter_join(struct groups *gs, struct group_slot *slot, struct slice id,
+                                  bool make, struct group **g) HOLDS(slot->lock);
+static enum error_code enter_join(struct groups *gs, struct group_slot *slot, struct slice id,
+                                  bool make, struct group **g)
 {
     enum error_code err = enter(gs, slot, id, make, g);
-    if (err != ERR_NONE || (*g)->consumer == NULL)
+    if (err != ERR_NONE || (*g)->consumer == NULL || !group_is_empty(*g))
         return err;
     if (!make)
         return ERR_UNKNOWN_MEMBER_ID;
-    if (!group_is_empty(*g))
-        return ERR_INCONSISTENT_GROUP_PROTOCOL;
     if (!group_is_idle(*g))
         return ERR_COORDINATOR_LOAD_IN_PROGRESS; /* the last one's leaving is being written */
     group_reset(*g);
@@ -73,14 +77,18 @@ void groups_join(struct request *req, struct slice id, struct group_join *in, gr
     struct group_slot *slot = groups_slot(gs, id);
     struct group *g;
     mutex_lock(&slot->lock);
-    enum error_code err = enter_classic(gs, slot, id, in->member_id.size == 0, &g);
+    enum error_code err = enter_join(gs, slot, id, in->member_id.size == 0, &g);
     if (err == ERR_NONE) {
         struct group_outcome *o = group_outcome_new();
         enum group_state before = g->classic.state;
         int32_t generation = g->classic.generation;
-        in->token = wait_new(req, done);
-        request_hold(req);
-        group_classic_join(&g->classic, in, clock_monotonic_ms(), &o->fx);
+        struct group_wait *wait = group_wait_new(req, done);
+        group_wait_park(wait);
+        in->token = wait;
+        if (g->consumer != NULL)
+            groups_consumer_join(gs, id, g, in, &o->fx);
+        else
+            group_classic_join(&g->classic, in, clock_monotonic_ms(), &o->fx);
         log_state(g, id, before, generation);
         group_outcome_apply(gs, slot, id, g, o);
         group_slot_due(gs, slot, g);
@@ -102,12 +110,16 @@ void groups_sync(struct request *req, struct slice id, struct group_sync *in, gr
     struct group_slot *slot = groups_slot(gs, id);
     struct group *g;
     mutex_lock(&slot->lock);
-    enum error_code err = enter_classic(gs, slot, id, false, &g);
+    enum error_code err = enter(gs, slot, id, false, &g);
     if (err == ERR_NONE) {
         struct group_outcome *o = group_outcome_new();
-        in->token = wait_new(req, done);
-        request_hold(req);
-        group_classic_sync(&g->classic, in, clock_monotonic_ms(), &o->fx);
+        struct group_wait *wait = group_wait_new(req, done);
+        group_wait_park(wait);
+        in->token = wait;
+        if (g->consumer != NULL)
+            groups_consumer_sync(gs, g, in, &o->fx);
+        else
+            group_classic_sync(&g->classic, in, clock_monotonic_ms(), &o->fx);
         group_outcome_apply(gs, slot, id, g, o);
         group_slot_due(gs, slot, g);
     }
@@ -127,13 +139,23 @@ enum error_code groups_heartbeat(struct node *node, struct slice id, struct slic
     struct group_slot *slot = groups_slot(gs, id);
     struct group *g;
     mutex_lock(&slot->lock);
-    enum error_code err = enter_classic(gs, slot, id, false, &g);
-    if (err == ERR_NONE)
+    enum error_code err = enter(gs, slot, id, false, &g);
+    if (err == ERR_NONE && g->consumer != NULL)
+        err = groups_consumer_beat(gs, g, member_id, instance_id, generation);
+    else if (err == ERR_NONE)
         err = group_classic_heartbeat(&g->classic, member_id, instance_id, generation,
                                       clock_monotonic_ms());
     mutex_unlock(&slot->lock);
     /* As in Kafka: a member has nothing to do about it, and its session begins anew here. */
     return err == ERR_COORDINATOR_LOAD_IN_PROGRESS ? ERR_NONE : err;
+}
+
+static void leave_classic(struct group_classic *g, struct group_leaving *members, int count,
+                          struct group_effects *fx)
+{
+    FOR_EACH (m, members, count)
+        m->err = group_classic_leave(g, m->member_id, m->instance_id, fx);
+    group_classic_left(g, clock_monotonic_ms(), fx);
 }
 
 enum error_code groups_leave(struct node *node, struct slice id, struct group_leaving *members,
@@ -143,12 +165,13 @@ enum error_code groups_leave(struct node *node, struct slice id, struct group_le
     struct group_slot *slot = groups_slot(gs, id);
     struct group *g;
     mutex_lock(&slot->lock);
-    enum error_code err = enter_classic(gs, slot, id, false, &g);
+    enum error_code err = enter(gs, slot, id, false, &g);
     if (err == ERR_NONE) {
         struct group_outcome *o = group_outcome_new();
-        FOR_EACH (m, members, count)
-            m->err = group_classic_leave(&g->classic, m->member_id, m->instance_id, &o->fx);
-        group_classic_left(&g->classic, clock_monotonic_ms(), &o->fx);
+        if (g->consumer != NULL)
+            groups_consumer_leave(gs, id, g, members, count, &o->fx);
+        else
+            leave_classic(&g->classic, members, count, &o->fx);
         group_outcome_apply(gs, slot, id, g, o);
         group_slot_due(gs, slot, g);
     } else if (err == ERR_UNKNOWN_MEMBER_ID) {

@@ -17,114 +17,15 @@ void group_consumer_init(struct group_consumer *g, const struct consumer_config 
     list_init(&g->regexes);
 }
 
-static void answer_free(struct consumer_answer *a)
-{
-    list_remove(&a->link);
-    group_slice_free(&a->member_id);
-    partition_set_deinit(&a->assignment);
-    free(a);
-}
-
 void group_consumer_deinit(struct group_consumer *g)
 {
     CONSUMER_MEMBERS(m, g)
     consumer_member_remove(g, m);
-    LIST_FOR_EACH (a, &g->answers, struct consumer_answer, link)
-        answer_free(a);
+    consumer_answers_free(g);
     consumer_regexes_free(g);
 }
 
-/* --- Answers and writes --- */
-
-static struct group_reply *reply_add(struct group_effects *fx, void *token, enum error_code err)
-{
-    return group_reply_add(fx, GROUP_REPLY_HEARTBEAT, &token, err);
-}
-
-void consumer_refuse(struct group_effects *fx, void *token, enum error_code err, const char *text)
-{
-    struct group_reply *reply = reply_add(fx, token, err);
-    reply->beat.message = text != NULL ? arena_text(&fx->arena, text) : SLICE_NULL;
-}
-
-static void answer_send(struct consumer_answer *a, enum error_code err, struct group_effects *fx)
-{
-    struct group_reply *reply = reply_add(fx, a->token, err);
-    if (err == ERR_NONE) {
-        size_t size = a->assignment.count * sizeof(*a->assignment.items);
-        struct set_partition *items = arena_need(&fx->arena, size + 1);
-        if (size > 0)
-            memcpy(items, a->assignment.items, size);
-        reply->member_id = arena_copy(&fx->arena, a->member_id);
-        reply->beat = (struct group_reply_heartbeat){.epoch = a->epoch,
-                                                     .interval_ms = a->heartbeat_ms,
-                                                     .has_assignment = a->has_assignment,
-                                                     .partitions = items,
-                                                     .partitions_count = a->assignment.count};
-    }
-    answer_free(a);
-}
-
-/* Make a write when there is something to write and none is under way; answer what waits for
- * nothing. */
-void consumer_flush(struct group_consumer *g, struct group_effects *fx)
-{
-    if (g->unwritten && g->writes_ended == g->writes) {
-        fx->persist_number = ++g->writes;
-        g->unwritten = false;
-    }
-    LIST_FOR_EACH (a, &g->answers, struct consumer_answer, link) {
-        if (a->number > g->writes_ended)
-            break;
-        answer_send(a, ERR_NONE, fx);
-    }
-}
-
-static void answer_add(struct group_consumer *g, void *token, const struct consumer_member *m,
-                       bool assignment)
-{
-    struct consumer_answer *a = mem_zalloc(sizeof(*a));
-    a->number = g->writes + g->unwritten;
-    a->token = token;
-    a->member_id = group_slice_copy(m->id);
-    a->epoch = m->epoch;
-    a->heartbeat_ms = g->config.heartbeat_ms;
-    a->has_assignment = assignment;
-    if (assignment)
-        partition_set_copy(&a->assignment, &m->assigned);
-    list_push_back(&g->answers, &a->link);
-}
-
-void group_consumer_persisted(struct group_consumer *g, uint64_t number, struct group_effects *fx)
-{
-    g->writes_ended = MAX(g->writes_ended, number);
-    consumer_flush(g, fx);
-}
-
-void group_consumer_abandon(struct group_consumer *g, enum error_code err, struct group_effects *fx)
-{
-    LIST_FOR_EACH (a, &g->answers, struct consumer_answer, link)
-        answer_send(a, err, fx);
-}
-
 /* --- Coming in --- */
-
-static struct consumer_member *member_create(struct group_consumer *g, struct slice id)
-{
-    struct consumer_member *m = consumer_member_new(id);
-    consumer_member_add(g, m);
-    return m;
-}
-
-/* A static member that left for a while is back under a new id: it goes on where it was. */
-static struct consumer_member *member_replace(struct group_consumer *g, struct consumer_member *old,
-                                              struct slice id)
-{
-    struct consumer_member *m = consumer_member_clone(old, id);
-    consumer_member_remove(g, old);
-    consumer_member_add(g, m);
-    return m;
-}
 
 /* A member that missed the answer with its new epoch asks with the one before. */
 static const char *epoch_refuse(const struct consumer_member *m,
@@ -153,7 +54,7 @@ static struct refusal find_dynamic(struct group_consumer *g, const struct consum
     struct consumer_member *m = group_consumer_find(g, id);
     if (m == NULL && in->epoch != 0)
         return (struct refusal){ERR_UNKNOWN_MEMBER_ID, "The member is not a member of the group."};
-    *member = m != NULL ? m : member_create(g, id);
+    *member = m != NULL ? m : consumer_member_create(g, id);
     const char *text = epoch_refuse(*member, in);
     return (struct refusal){text != NULL ? ERR_FENCED_MEMBER_EPOCH : ERR_NONE, text};
 }
@@ -163,14 +64,15 @@ static struct refusal find_static(struct group_consumer *g, const struct consume
 {
     struct consumer_member *m = consumer_member_find_instance(g, in->instance_id);
     bool same = m != NULL && slice_equal(m->id, id);
-    if (in->epoch == 0 && m != NULL && !same && m->epoch != CONSUMER_EPOCH_LEAVE_STATIC)
+    bool free = m == NULL || m->is_classic || m->epoch == CONSUMER_EPOCH_LEAVE_STATIC;
+    if (in->epoch == 0 && !same && !free)
         return (struct refusal){ERR_UNRELEASED_INSTANCE_ID,
                                 "The instance id is owned by another member."};
     if (in->epoch == 0 && !same) {
         /* An id that a member without this instance id has cannot be had twice. */
         if (group_consumer_find(g, id) != NULL)
             return (struct refusal){ERR_INVALID_REQUEST, "The member id is another member's."};
-        *member = m != NULL ? member_replace(g, m, id) : member_create(g, id);
+        *member = m != NULL ? consumer_member_replace(g, m, id) : consumer_member_create(g, id);
         return (struct refusal){0};
     }
     if (m == NULL)
@@ -185,19 +87,12 @@ static struct refusal find_static(struct group_consumer *g, const struct consume
 
 /* --- Leaving --- */
 
-void consumer_member_drop(struct group_consumer *g, struct consumer_member *m,
-                          const struct consumer_event *event)
+/* Out; the others get its partitions in their next heartbeats. */
+static void member_drop(struct group_consumer *g, struct consumer_member *m,
+                        const struct consumer_event *event)
 {
     consumer_member_remove(g, m);
     consumer_epoch_follow(g, true, event);
-}
-
-static void answer_left(struct group_consumer *g, const struct consumer_heartbeat *in,
-                        struct slice id)
-{
-    struct consumer_member gone = {.id = id, .epoch = in->epoch};
-    answer_add(g, in->token, &gone, false);
-    CONTAINER_OF(g->answers.prev, struct consumer_answer, link)->heartbeat_ms = 0;
 }
 
 static void leave(struct group_consumer *g, const struct consumer_heartbeat *in,
@@ -222,9 +117,9 @@ static void leave(struct group_consumer *g, const struct consumer_heartbeat *in,
         m->revoke_deadline_ms = GROUP_NEVER;
         g->unwritten = true;
     } else {
-        consumer_member_drop(g, m, event);
+        member_drop(g, m, event);
     }
-    answer_left(g, in, in->member_id);
+    consumer_answer_left(g, in);
     consumer_flush(g, fx);
 }
 
@@ -254,13 +149,15 @@ static void beat(struct group_consumer *g, const struct consumer_heartbeat *in,
     struct partition_set before = {0};
     partition_set_copy(&before, &m->assigned);
     bool wants_others = consumer_member_update(g, m, in);
+    g->unwritten |= m->is_classic;
+    consumer_classic_clear(m);
     consumer_epoch_follow(g, wants_others || g->epoch == 0, event);
     consumer_assign(g, event);
     if (wants_others || !consumer_member_is_reconciled(g, m))
         consumer_reconcile(g, m, in->has_owned ? &in->owned : NULL, event);
     m->session_deadline_ms = event->now_ms + g->config.session_ms;
     bool tell = in->epoch == 0 || is_whole(in) || !partition_set_equal(&before, &m->assigned);
-    answer_add(g, in->token, m, tell);
+    consumer_answer_heartbeat(g, in->token, m, tell);
     partition_set_deinit(&before);
 }
 
@@ -304,10 +201,12 @@ enum error_code group_consumer_check_commit(const struct group_consumer *g,
     const struct consumer_member *m = group_consumer_find(g, in->member_id);
     if (m == NULL)
         return ERR_UNKNOWN_MEMBER_ID;
-    if (!in->modern)
+    if (!in->modern && !m->is_classic)
         return ERR_UNSUPPORTED_VERSION;
     if (in->epoch == m->epoch)
         return ERR_NONE;
+    if (m->is_classic)
+        return ERR_ILLEGAL_GENERATION;
     if (in->epoch > m->epoch || in->epoch < 0)
         return ERR_STALE_MEMBER_EPOCH;
     FOR_EACH (p, in->partitions, in->partitions_count) {
@@ -328,7 +227,9 @@ enum error_code group_consumer_check_fetch(const struct group_consumer *g, struc
     const struct consumer_member *m = group_consumer_find(g, member_id);
     if (m == NULL)
         return ERR_UNKNOWN_MEMBER_ID;
-    return epoch == m->epoch ? ERR_NONE : ERR_STALE_MEMBER_EPOCH;
+    if (epoch == m->epoch)
+        return ERR_NONE;
+    return m->is_classic ? ERR_ILLEGAL_GENERATION : ERR_STALE_MEMBER_EPOCH;
 }
 
 bool group_consumer_offset_expired(const struct group_consumer *g,
@@ -354,15 +255,22 @@ bool group_consumer_subscribes(const struct group_consumer *g, struct slice topi
 
 /* --- Time --- */
 
+static int64_t member_deadline(const struct consumer_member *m)
+{
+    int64_t deadline_ms = MIN(m->session_deadline_ms, m->revoke_deadline_ms);
+    deadline_ms = MIN(deadline_ms, m->classic.join_deadline_ms);
+    return MIN(deadline_ms, m->classic.sync_deadline_ms);
+}
+
 int group_consumer_tick(struct group_consumer *g, const struct consumer_event *event,
                         struct group_effects *fx)
 {
     int out = 0;
     CONSUMER_MEMBERS(m, g)
     {
-        if (MIN(m->session_deadline_ms, m->revoke_deadline_ms) > event->now_ms)
+        if (member_deadline(m) > event->now_ms)
             continue;
-        consumer_member_drop(g, m, event);
+        member_drop(g, m, event);
         out++;
     }
     consumer_flush(g, fx);
@@ -373,20 +281,25 @@ int64_t group_consumer_deadline(const struct group_consumer *g)
 {
     int64_t deadline_ms = GROUP_NEVER;
     CONSUMER_MEMBERS(m, g)
-    {
-        deadline_ms = MIN(deadline_ms, m->session_deadline_ms);
-        deadline_ms = MIN(deadline_ms, m->revoke_deadline_ms);
-    }
+    deadline_ms = MIN(deadline_ms, member_deadline(m));
     return deadline_ms;
+}
+
+static void postpone(int64_t *deadline_ms, int64_t to_ms)
+{
+    if (*deadline_ms != GROUP_NEVER)
+        *deadline_ms = MAX(*deadline_ms, to_ms);
 }
 
 void group_consumer_revive(struct group_consumer *g, int64_t now_ms)
 {
     CONSUMER_MEMBERS(m, g)
     {
-        m->session_deadline_ms = MAX(m->session_deadline_ms, now_ms + g->config.session_ms);
-        if (m->revoke_deadline_ms != GROUP_NEVER)
-            m->revoke_deadline_ms = MAX(m->revoke_deadline_ms, now_ms + m->rebalance_timeout_ms);
+        int32_t session_ms = m->is_classic ? m->classic.session_ms : g->config.session_ms;
+        postpone(&m->session_deadline_ms, now_ms + session_ms);
+        postpone(&m->revoke_deadline_ms, now_ms + m->rebalance_timeout_ms);
+        postpone(&m->classic.join_deadline_ms, now_ms + m->rebalance_timeout_ms);
+        postpone(&m->classic.sync_deadline_ms, now_ms + m->rebalance_timeout_ms);
     }
 }
 

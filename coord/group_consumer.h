@@ -37,6 +37,16 @@ struct consumer_names {
     int32_t count;
 };
 
+/* A member of the classic protocol, while a group is moved from one to the other. */
+struct consumer_classic {
+    int32_t session_ms;
+    struct group_protocol *protocols; /* at least one */
+    int32_t protocols_count;
+    /* not durable; GROUP_NEVER: it is not told to */
+    int64_t join_deadline_ms;
+    int64_t sync_deadline_ms;
+};
+
 struct consumer_member {
     struct list link; /* by id */
     struct slice id;
@@ -55,6 +65,8 @@ struct consumer_member {
     struct partition_set assigned; /* what it may have */
     struct partition_set revoking; /* what it still has and was told to give up */
     struct partition_set target;   /* what it is to have */
+    bool is_classic;
+    struct consumer_classic classic;
 
     /* not durable */
     int64_t session_deadline_ms;
@@ -66,6 +78,8 @@ struct consumer_config {
     int32_t heartbeat_ms;
     int32_t size_max;
     int32_t assignment_interval_ms;
+    int32_t classic_session_min_ms;
+    int32_t classic_session_max_ms;
     struct slice assignor; /* of a group whose members have no wish; constant */
 };
 
@@ -120,6 +134,32 @@ struct consumer_heartbeat {
 /* The token gets exactly one reply, now or later. */
 void group_consumer_heartbeat(struct group_consumer *g, const struct consumer_heartbeat *in,
                               const struct consumer_event *event, struct group_effects *fx);
+
+/* Members of the classic protocol (group_consumer_classic.c): as group_classic.h has them. */
+void group_consumer_join(struct group_consumer *g, const struct group_join *in,
+                         const struct consumer_event *event, struct group_effects *fx);
+void group_consumer_sync(struct group_consumer *g, const struct group_sync *in,
+                         const struct consumer_event *event, struct group_effects *fx);
+enum error_code group_consumer_heartbeat_classic(struct group_consumer *g, struct slice id,
+                                                 struct slice instance_id, int32_t generation,
+                                                 const struct consumer_event *event) MUST_CHECK;
+/* group_consumer_left() follows once after all that leave together, if one did. */
+enum error_code group_consumer_leave_classic(struct group_consumer *g, struct slice id,
+                                             struct slice instance_id) MUST_CHECK;
+void group_consumer_left(struct group_consumer *g, const struct consumer_event *event,
+                         struct group_effects *fx);
+
+/* Take over a classic group with its members, into an initialized group; who waits there is told to
+ * join again. 0, or -EBADMSG when its members are no consumers, or assign by data of their own:
+ * then this group is to be thrown away, and the classic one goes on. */
+int group_consumer_from_classic(struct group_consumer *g, struct group_classic *classic,
+                                const struct consumer_event *event,
+                                struct group_effects *fx) MUST_CHECK;
+/* Has it members, and all of the classic protocol? Then an initialized classic group can take them
+ * over; it rebalances at once. This one is to be thrown away. */
+bool group_consumer_is_classic_only(const struct group_consumer *g);
+void group_consumer_to_classic(struct group_consumer *g, struct group_classic *classic,
+                               const struct consumer_event *event, struct group_effects *fx);
 
 struct consumer_commit {
     struct slice member_id;

@@ -3,8 +3,8 @@
  *
  *   [version 2] [time] [epoch] [assignment epoch] [hash of the topics] [members] [tags]
  *
- * in Kafka's flexible encoding; partitions stand by topic. Version 1 is a classic group
- * (group_blob.c). Sessions begin anew for who reads it.
+ * in Kafka's flexible encoding; partitions stand by topic, and what makes a member a classic one in
+ * a tag. Version 1 is a classic group (group_blob.c). Sessions begin anew for who reads it.
  */
 #include <errno.h>
 
@@ -16,6 +16,8 @@
 #define TOPIC_WIRE_MIN     17
 #define NAME_WIRE_MIN      1
 #define PARTITION_WIRE_MIN 2
+#define PROTOCOL_WIRE_MIN  2
+#define TAG_CLASSIC        0 /* of a member of the classic protocol */
 
 bool group_consumer_is_blob(struct slice blob)
 {
@@ -41,6 +43,18 @@ static void put_partitions(struct wire_writer *w, const struct partition_set *se
     }
 }
 
+static void put_classic(struct wire_writer *w, const struct consumer_classic *c)
+{
+    size_t begin = wire_tag_begin(w, TAG_CLASSIC);
+    wire_put_i32(w, c->session_ms);
+    wire_put_count(w, true, false, c->protocols_count);
+    FOR_EACH (p, c->protocols, c->protocols_count) {
+        wire_put_string(w, true, false, p->name);
+        wire_put_bytes(w, true, false, p->metadata);
+    }
+    wire_tag_end(w, begin);
+}
+
 static void put_member(struct wire_writer *w, const struct consumer_member *m)
 {
     wire_put_string(w, true, false, m->id);
@@ -60,7 +74,9 @@ static void put_member(struct wire_writer *w, const struct consumer_member *m)
     put_partitions(w, &m->assigned);
     put_partitions(w, &m->revoking);
     put_partitions(w, &m->target);
-    wire_put_uvarint(w, 0);
+    wire_put_uvarint(w, m->is_classic);
+    if (m->is_classic)
+        put_classic(w, &m->classic);
 }
 
 void group_consumer_encode(const struct group_consumer *g, int64_t time_ms, struct buffer *out)
@@ -110,6 +126,34 @@ static struct consumer_names get_names(struct wire_reader *r)
     return names;
 }
 
+static void get_classic(struct wire_reader *r, struct consumer_member *m)
+{
+    struct wire_item item = {PROTOCOL_WIRE_MIN, sizeof(struct group_protocol)};
+    int32_t session_ms = wire_get_i32(r), count = 0;
+    struct group_protocol *protocols = wire_get_array(r, true, false, item, &count);
+    for (int32_t i = 0; i < count; i++) {
+        protocols[i].name = wire_get_string(r, true, false);
+        protocols[i].metadata = wire_get_bytes(r, true, false);
+    }
+    if (r->err == 0 && count > 0)
+        consumer_classic_set(m, session_ms, protocols, count);
+    else
+        wire_fail(r, -EBADMSG);
+}
+
+static void get_tags(struct wire_reader *r, struct consumer_member *m)
+{
+    uint32_t count = wire_get_tag_count(r);
+    for (uint32_t i = 0; i < count && r->err == 0; i++) {
+        struct wire_tag tag = wire_tag_open(r);
+        if (tag.id == TAG_CLASSIC)
+            get_classic(r, m);
+        else
+            wire_tag_skip(r);
+        wire_tag_close(r, tag);
+    }
+}
+
 static void get_member(struct wire_reader *r, struct group_consumer *g, int64_t now_ms)
 {
     struct consumer_member *m = consumer_member_new(wire_get_string(r, true, false));
@@ -127,13 +171,14 @@ static void get_member(struct wire_reader *r, struct group_consumer *g, int64_t 
     get_partitions(r, &m->assigned);
     get_partitions(r, &m->revoking);
     get_partitions(r, &m->target);
-    wire_skip_tags(r);
+    get_tags(r, m);
     if (state < CONSUMER_STABLE || state > CONSUMER_UNRELEASED)
         wire_fail(r, -EBADMSG);
     else
         m->state = (enum consumer_state)state;
-    m->session_deadline_ms = now_ms + g->config.session_ms;
-    if (m->state == CONSUMER_UNREVOKED && m->epoch != CONSUMER_EPOCH_LEAVE_STATIC)
+    m->session_deadline_ms =
+        now_ms + (m->is_classic ? m->classic.session_ms : g->config.session_ms);
+    if (!m->is_classic && m->state == CONSUMER_UNREVOKED && m->epoch != CONSUMER_EPOCH_LEAVE_STATIC)
         m->revoke_deadline_ms = now_ms + m->rebalance_timeout_ms;
     consumer_member_add(g, m);
 }

@@ -8,17 +8,26 @@
 struct consumer_answer {
     struct list link; /* in the order of their numbers */
     uint64_t number;
+    enum group_reply_kind kind;
     void *token;
     struct slice member_id;
     int32_t epoch;
     int32_t heartbeat_ms;
     bool has_assignment;
     struct partition_set assignment;
+    /* of the classic protocol */
+    struct slice protocol_type;
+    struct slice protocol_name;
+    struct slice bytes;
 };
 
 /* --- Members (group_consumer_members.c) --- */
 
 struct consumer_member *consumer_member_new(struct slice id);
+struct consumer_member *consumer_member_create(struct group_consumer *g, struct slice id);
+/* A static member under a new id: it goes on where the old one was; that one is freed. */
+struct consumer_member *consumer_member_replace(struct group_consumer *g,
+                                                struct consumer_member *old, struct slice id);
 /* Everything but id and epochs. */
 struct consumer_member *consumer_member_clone(const struct consumer_member *m, struct slice id);
 void consumer_member_add(struct group_consumer *g, struct consumer_member *m);
@@ -65,10 +74,25 @@ void consumer_reconcile(struct group_consumer *g, struct consumer_member *m,
                         const struct partition_set *owned, const struct consumer_event *event);
 bool consumer_member_is_reconciled(const struct group_consumer *g, const struct consumer_member *m);
 
-/* --- Answers and writes (group_consumer.c) --- */
+/* --- Classic members (group_consumer_classic.c) --- */
+
+void consumer_classic_set(struct consumer_member *m, int32_t session_ms,
+                          const struct group_protocol *protocols, int32_t count);
+/* It is of the consumer protocol (again). */
+void consumer_classic_clear(struct consumer_member *m);
+int32_t consumer_classic_count(const struct group_consumer *g);
+
+/* --- Answers and writes (group_consumer_answers.c) --- */
+
+void consumer_answer_heartbeat(struct group_consumer *g, void *token,
+                               const struct consumer_member *m, bool assignment);
+void consumer_answer_left(struct group_consumer *g, const struct consumer_heartbeat *in);
+void consumer_answer_join(struct group_consumer *g, void *token, const struct consumer_member *m);
+void consumer_answer_sync(struct group_consumer *g, const struct group_sync *in,
+                          struct slice assignment);
+/* The group is a classic one from now on: who left has left, all others ask again. */
+void consumer_answers_end(struct group_consumer *g, struct group_effects *fx);
+void consumer_answers_free(struct group_consumer *g);
 
 void consumer_refuse(struct group_effects *fx, void *token, enum error_code err, const char *text);
 void consumer_flush(struct group_consumer *g, struct group_effects *fx);
-/* Out; the others get its partitions in their next heartbeats. */
-void consumer_member_drop(struct group_consumer *g, struct consumer_member *m,
-                          const struct consumer_event *event);

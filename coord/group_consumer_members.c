@@ -59,6 +59,7 @@ struct consumer_member *consumer_member_new(struct slice id)
     m->client_host = group_slice_copy(SLICE(""));
     m->regex = group_slice_copy(SLICE(""));
     m->session_deadline_ms = m->revoke_deadline_ms = GROUP_NEVER;
+    m->classic.join_deadline_ms = m->classic.sync_deadline_ms = GROUP_NEVER;
     return m;
 }
 
@@ -91,6 +92,7 @@ static void member_free(struct consumer_member *m)
     group_slice_free(&m->assignor);
     group_slice_free(&m->regex);
     consumer_names_free(&m->topics);
+    consumer_classic_clear(m);
     partition_set_deinit(&m->assigned);
     partition_set_deinit(&m->revoking);
     partition_set_deinit(&m->target);
@@ -118,6 +120,22 @@ void consumer_member_remove(struct group_consumer *g, struct consumer_member *m)
     g->members_count--;
     g->unwritten = true;
     member_free(m);
+}
+
+struct consumer_member *consumer_member_create(struct group_consumer *g, struct slice id)
+{
+    struct consumer_member *m = consumer_member_new(id);
+    consumer_member_add(g, m);
+    return m;
+}
+
+struct consumer_member *consumer_member_replace(struct group_consumer *g,
+                                                struct consumer_member *old, struct slice id)
+{
+    struct consumer_member *m = consumer_member_clone(old, id);
+    consumer_member_remove(g, old);
+    consumer_member_add(g, m);
+    return m;
 }
 
 struct consumer_member *group_consumer_find(const struct group_consumer *g, struct slice id)

@@ -10,6 +10,9 @@ struct slice group_slice_copy(struct slice s);
 void group_slice_free(struct slice *s);
 void group_slice_set(struct slice *s, struct slice value); /* value may lie in *s */
 
+/* "prefix-uuid" */
+struct slice group_new_id(struct slice prefix, const struct uuid *unique, struct arena *arena);
+
 /* A member that is not in the group yet. */
 struct group_member *group_member_new(struct slice id, const struct group_join *in);
 void group_member_update(struct group_member *m, const struct group_join *in);

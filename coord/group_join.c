@@ -62,7 +62,7 @@ static void join_replace(struct group_classic *g, struct group_member *m, struct
     group_slice_set(&m->rejoin_leader, in->can_skip_assignment ? g->leader : leader);
 }
 
-static struct slice new_id(struct slice prefix, const struct uuid *unique, struct arena *arena)
+struct slice group_new_id(struct slice prefix, const struct uuid *unique, struct arena *arena)
 {
     const uint8_t *u = unique->bytes;
     return arena_printf(arena,
@@ -76,7 +76,8 @@ static void join_unknown(struct group_classic *g, const struct group_join *in, i
                          struct group_effects *fx)
 {
     bool is_static = !slice_is_null(in->instance_id);
-    struct slice id = new_id(is_static ? in->instance_id : in->client_id, &in->unique, &fx->arena);
+    struct slice id =
+        group_new_id(is_static ? in->instance_id : in->client_id, &in->unique, &fx->arena);
     struct group_member *same = is_static ? group_member_find_instance(g, in->instance_id) : NULL;
     if (same != NULL) {
         join_replace(g, same, id, in, now_ms, fx);

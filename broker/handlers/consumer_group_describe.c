@@ -4,6 +4,7 @@
 
 #define OPERATIONS_ALL     3400 /* what can be done to a group; there are no ACLs */
 #define OPERATIONS_UNASKED INT32_MIN
+#define MEMBER_CLASSIC     0
 #define MEMBER_CONSUMER    1
 
 /* By topic; those that are gone have no name to be shown by. */
@@ -39,7 +40,7 @@ static void fill_member(struct request *req, const struct consumer_view_member *
     out->subscribed_topic_names = m->topics;
     out->subscribed_topic_names_count = m->topics_count;
     out->subscribed_topic_regex = m->regex;
-    out->member_type = MEMBER_CONSUMER;
+    out->member_type = m->is_classic ? MEMBER_CLASSIC : MEMBER_CONSUMER;
     fill_assignment(req, &m->assigned, &out->assignment);
     fill_assignment(req, &m->target, &out->target_assignment);
 }

@@ -22,6 +22,7 @@ SCENARIOS = [
     "consumer_protocol_group_of_two_restarts_from_the_commit",
     "consumer_protocol_partition_is_never_two_members_at_a_time",
     "consumer_protocol_follows_new_partitions_and_topics",
+    "consumer_protocol_group_moves_from_classic_and_back",
     "consumer_protocol_subscribes_by_expression",
     "consumer_protocol_static_member_comes_back_to_its_partitions",
 ]

@@ -7,6 +7,7 @@ import java.util.*;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.*;
+import org.apache.kafka.common.GroupType;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.errors.InvalidRegularExpression;
 
@@ -21,6 +22,7 @@ final class ConsumerProtocol {
             ConsumerProtocol::neverTwo);
         all.put("consumer_protocol_follows_new_partitions_and_topics",
             ConsumerProtocol::newPartitions);
+        all.put("consumer_protocol_group_moves_from_classic_and_back", ConsumerProtocol::moves);
         all.put("consumer_protocol_subscribes_by_expression", ConsumerProtocol::expressions);
         all.put("consumer_protocol_static_member_comes_back_to_its_partitions",
             ConsumerProtocol::staticMember);
@@ -136,6 +138,48 @@ final class ConsumerProtocol {
             take(one, 6);
             admin.deleteTopics(List.of(topic)).all().get();
             awaitCounts("two again", 2, one);
+        }
+    }
+
+    private static GroupType typeOf(String group) throws Exception {
+        return admin.describeConsumerGroups(List.of(group)).all().get().get(group).type();
+    }
+
+    /** Members change one after the other; every record is read, and from the commits on. */
+    private static void moves() throws Exception {
+        String topic = newTopic(6);
+        String group = unique("group");
+        for (String assignor : List.of("RangeAssignor", "CooperativeStickyAssignor")) {
+            String strategy = "org.apache.kafka.clients.consumer." + assignor;
+            Consumer<byte[], byte[]> one = consumer("group.id", group,
+                "partition.assignment.strategy", strategy);
+            Consumer<byte[], byte[]> two = consumer("group.id", group,
+                "partition.assignment.strategy", strategy);
+            one.subscribe(List.of(topic));
+            two.subscribe(List.of(topic));
+            awaitCounts("three each", 3, one, two);
+            check(typeOf(group) == GroupType.CLASSIC, "classic at first");
+            Consumer<byte[], byte[]> three = member(group);
+            three.subscribe(List.of(topic));
+            awaitCounts("two each", 2, one, two, three);
+            check(typeOf(group) == GroupType.CONSUMER, "moved");
+            produceTo(topic, 6, 2);
+            List<ConsumerRecord<byte[], byte[]>> got = new ArrayList<>();
+            List<Consumer<byte[], byte[]>> all = List.of(one, two, three);
+            await("12 records", () -> {
+                for (Consumer<byte[], byte[]> each : all)
+                    each.poll(Duration.ofMillis(50)).forEach(got::add);
+                return got.size() >= 12;
+            });
+            for (Consumer<byte[], byte[]> each : all)
+                each.commitSync();
+            three.close();
+            awaitCounts("three each again", 3, one, two);
+            check(typeOf(group) == GroupType.CLASSIC, "moved back");
+            one.commitSync();
+            one.close();
+            two.close();
+            check(got.size() == 12, "read " + got.size());
         }
     }
 
