@@ -98,7 +98,7 @@ struct group_view_member {
 
 struct consumer_view_member {
     struct slice id;
-    struct slice instance_id; /* nullable, as rack and regex */
+    struct slice instance_id; /* nullable, as rack */
     struct slice rack;
     struct slice client_id;
     struct slice client_host;

@@ -59,25 +59,30 @@ static struct refusal find_dynamic(struct group_consumer *g, const struct consum
     return (struct refusal){text != NULL ? ERR_FENCED_MEMBER_EPOCH : ERR_NONE, text};
 }
 
+/* A place is free for a static member that comes in when the one before left it for a while, or was
+ * of the classic protocol. */
+static struct refusal join_static(struct group_consumer *g, struct slice id,
+                                  struct consumer_member *old, struct consumer_member **member)
+{
+    if (old != NULL && !old->is_classic && old->epoch != CONSUMER_EPOCH_LEAVE_STATIC)
+        return (struct refusal){ERR_UNRELEASED_INSTANCE_ID,
+                                "The instance id is owned by another member."};
+    struct consumer_member *named = group_consumer_find(g, id);
+    if (named != NULL && named != old)
+        return (struct refusal){ERR_INVALID_REQUEST, "The member id is another member's."};
+    *member = old != NULL ? consumer_member_replace(g, old, id) : consumer_member_create(g, id);
+    return (struct refusal){0};
+}
+
 static struct refusal find_static(struct group_consumer *g, const struct consumer_heartbeat *in,
                                   struct slice id, struct consumer_member **member)
 {
     struct consumer_member *m = consumer_member_find_instance(g, in->instance_id);
-    bool same = m != NULL && slice_equal(m->id, id);
-    bool free = m == NULL || m->is_classic || m->epoch == CONSUMER_EPOCH_LEAVE_STATIC;
-    if (in->epoch == 0 && !same && !free)
-        return (struct refusal){ERR_UNRELEASED_INSTANCE_ID,
-                                "The instance id is owned by another member."};
-    if (in->epoch == 0 && !same) {
-        /* An id that a member without this instance id has cannot be had twice. */
-        if (group_consumer_find(g, id) != NULL)
-            return (struct refusal){ERR_INVALID_REQUEST, "The member id is another member's."};
-        *member = m != NULL ? consumer_member_replace(g, m, id) : consumer_member_create(g, id);
-        return (struct refusal){0};
-    }
+    if (in->epoch == 0)
+        return join_static(g, id, m, member);
     if (m == NULL)
         return (struct refusal){ERR_UNKNOWN_MEMBER_ID, "The instance id is unknown."};
-    if (!same)
+    if (!slice_equal(m->id, id))
         return (struct refusal){ERR_FENCED_INSTANCE_ID,
                                 "The static member was fenced by another member."};
     *member = m;

@@ -13,6 +13,8 @@ bool consumer_member_wants(const struct group_consumer *g, const struct consumer
            consumer_names_have(consumer_regex_topics(g, m), topic);
 }
 
+#define FIRST_EPOCH 2 /* Kafka's */
+
 /* The topics of the cluster that somebody wants. */
 struct wanted {
     struct arena arena;
@@ -119,7 +121,7 @@ void consumer_epoch_follow(struct group_consumer *g, bool bump, const struct con
     g->seen_index = event->img->index;
     if (!bump && hash == g->topics_hash)
         return;
-    g->epoch++;
+    g->epoch = MAX(g->epoch + 1, FIRST_EPOCH);
     g->topics_hash = hash;
     g->unwritten = true;
 }

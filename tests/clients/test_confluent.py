@@ -143,6 +143,54 @@ def test_group_of_two_shares_partitions_and_restarts_from_the_commit(
     assert len({(m.partition(), m.offset()) for m in got}) == 100
 
 
+def test_consumer_protocol_group_of_two_is_described_and_restarts_from_the_commit(
+        bootstrap, producer_of, consumer_of, target, group):
+    topic = target.new_topic("modern", 4)
+    for partition in range(4):
+        send(producer_of(), topic, sample_records(partition, 10), partition)
+    modern = {"group_protocol": "consumer"}
+    first = consumer_of(group, **modern)
+    second = consumer_of(group, group_remote_assignor="range", **modern)
+    first.subscribe([topic])
+    assert len(take(first, 40)) == 40
+    second.subscribe([topic])
+
+    def shares():
+        first.poll(0.05)
+        second.poll(0.05)
+        return len(first.assignment()) == len(second.assignment()) == 2
+
+    until(shares, what="two partitions each")
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    told = admin.describe_consumer_groups([group])[group].result(10)
+    assert str(told.type).endswith("CONSUMER") and len(told.members) == 2
+    assert all(len(m.target_assignment.topic_partitions) == 2 for m in told.members)
+    first.commit(offsets=[TopicPartition(topic, p.partition, 7) for p in first.assignment()],
+                 asynchronous=False)
+    second.commit(offsets=[TopicPartition(topic, p.partition, 7) for p in second.assignment()],
+                  asynchronous=False)
+    first.close()
+    second.close()
+    third = consumer_of(group, **modern)
+    third.subscribe([topic])
+    assert sorted(m.offset() for m in take(third, 12)) == sorted([7, 8, 9] * 4)
+
+
+def test_consumer_protocol_expression_follows_new_topics(consumer_of, target, group):
+    prefix = target.unique("expr")
+    consumer = consumer_of(group, group_protocol="consumer")
+    target.new_topic(f"{prefix}-one", 2)
+    consumer.subscribe([f"^{prefix}.*"])
+
+    def has(count):
+        consumer.poll(0.05)
+        return len(consumer.assignment()) == count
+
+    until(lambda: has(2), what="the partitions of the first topic")
+    target.new_topic(f"{prefix}-two", 3)  # its name begins with this, and then has a number
+    until(lambda: has(5), what="those of both")
+
+
 def test_offsets_by_time(producer_of, consumer_of, topic, group):
     send(producer_of(acks="all"), topic, [(None, b"v", [], 1000 * i) for i in range(1, 6)])
     consumer = consumer_of(group)

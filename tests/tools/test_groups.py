@@ -40,9 +40,9 @@ def group(tools, topic):
 
 
 @contextlib.contextmanager
-def member(tools, until, topic, group):
+def member(tools, until, topic, group, *words):
     """A live member of the group."""
-    process = tools.start("kafka-console-consumer", "--topic", topic, "--group", group)
+    process = tools.start("kafka-console-consumer", "--topic", topic, "--group", group, *words)
     try:
         until(lambda: groups(tools, "--describe", "--group", group, "--state"),
               lambda done: "Stable" in done.text)
@@ -105,6 +105,32 @@ def test_a_group_with_a_member(tools, topic, group, until):
         assert "GroupNotEmptyException" in groups(tools, "--delete", "--group", group).text
     until(lambda: groups(tools, "--describe", "--group", group, "--state"),
           lambda done: "Empty" in done.text)
+
+
+def test_a_group_of_the_consumer_protocol(tools, topic, until):
+    assert produce(tools, topic, 30).status == 0
+    group = f"{topic}-modern"
+    protocol = ("--from-beginning", "--command-property", "group.protocol=consumer")
+    with member(tools, until, topic, group, *protocol):
+        state = groups(tools, "--describe", "--group", group, "--state", "--verbose")
+        row = next(line.split() for line in state.lines if line.startswith(f"{group} "))
+        assert "uniform" in row and "Stable" in row and "GROUP-EPOCH" in state.text, state
+        shown = groups(tools, "--describe", "--group", group, "--members", "--verbose")
+        assert "TARGET-ASSIGNMENT" in shown.text and shown.text.count(f"{topic}:0,1,2") == 2, shown
+        until(lambda: sum(int(r[0]) for r in lag(tools, group).values() if r[0] != "-"),
+              lambda committed: committed == 30)
+        listed = tools.run("kafka-groups", "--list")
+        assert any(line.split()[:2] == [group, "Consumer"] for line in listed.lines), listed
+        typed = groups(tools, "--list", "--type", "consumer", "--state")
+        assert group in typed.text, typed
+        assert group not in groups(tools, "--list", "--type", "classic").text
+        assert "GroupNotEmptyException" in groups(tools, "--delete", "--group", group).text
+    until(lambda: groups(tools, "--describe", "--group", group, "--state"),
+          lambda done: "Empty" in done.text)
+    done = groups(tools, "--reset-offsets", "--group", group, "--topic", topic, "--to-earliest",
+                  "--execute")
+    assert done.status == 0 and all(r[0] == "0" for r in lag(tools, group).values()), done
+    assert "was successful" in groups(tools, "--delete", "--group", group).text
 
 
 def test_consumers_that_measure(tools, topic):

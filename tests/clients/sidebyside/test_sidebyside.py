@@ -3,12 +3,13 @@ import inspect
 import itertools
 
 import cases_admin
+import cases_consumer_groups
 import cases_topics
 from compare import differences, normal
 from intended import intended
 from messages import APIS
 
-CASES = [case for module in (cases_admin, cases_topics)
+CASES = [case for module in (cases_admin, cases_consumer_groups, cases_topics)
          for _, case in inspect.getmembers(module, inspect.isfunction)
          if hasattr(case, "api") and case.__module__ == module.__name__]
 ENDED = "no answer"

@@ -10,7 +10,7 @@ TEST(the_first_member_has_all_at_once)
     struct ck_answer *a = ck_join(k, 0, "a");
     assert_int_equal(a->err, ERR_NONE);
     assert_string_equal(a->member_id, "m0");
-    assert_int_equal(a->epoch, 1);
+    assert_int_equal(a->epoch, 2); /* as in Kafka */
     assert_true(a->told);
     assert_int_equal(a->assignment.count, 3);
     a = ck_beat(k, 0);
@@ -25,20 +25,20 @@ TEST(what_the_second_gets_is_given_up_by_the_first_before)
     ck_topic(k, "a", 4);
     ck_join(k, 0, "a");
     struct ck_answer *a = ck_join(k, 1, "a");
-    assert_int_equal(a->epoch, 2);
+    assert_int_equal(a->epoch, 3);
     assert_int_equal(a->assignment.count, 0);
     assert_string_equal(group_consumer_state_name(&k->g), "Reconciling");
     k->members[0].keeps = true;
     a = ck_beat(k, 0);
     assert_true(a->told);
     assert_int_equal(a->assignment.count, 2);
-    assert_int_equal(a->epoch, 1); /* until it has given up */
+    assert_int_equal(a->epoch, 2); /* until it has given up */
     assert_false(ck_beat(k, 1)->told);
     a = ck_beat(k, 0);
-    assert_int_equal(a->epoch, 1);
+    assert_int_equal(a->epoch, 2);
     partition_set_copy(&k->members[0].has, &k->members[0].told);
     a = ck_beat(k, 0);
-    assert_int_equal(a->epoch, 2);
+    assert_int_equal(a->epoch, 3);
     a = ck_beat(k, 1);
     assert_true(a->told);
     assert_int_equal(a->assignment.count, 2);
@@ -200,10 +200,10 @@ TEST(new_partitions_and_topics_begin_an_epoch_with_the_next_heartbeat)
     assert_int_equal(k->members[0].has.count, 2);
     ck_topic(k, "other", 1);
     assert_false(ck_beat(k, 0)->told);
-    assert_int_equal(k->g.epoch, 1);
+    assert_int_equal(k->g.epoch, 2);
     ck_topic(k, "late", 3);
     ck_beat(k, 0);
-    assert_int_equal(k->g.epoch, 2);
+    assert_int_equal(k->g.epoch, 3);
     assert_int_equal(k->members[0].has.count, 5);
     struct create_partitions more = {.topic = SLICE("a"), .count = 4, .assignments_count = -1};
     assert_int_equal(KIT_RUN(&k->kit, create_partitions, &more), ERR_NONE);
@@ -260,13 +260,13 @@ TEST(assignments_do_not_follow_each_other_faster_than_the_interval)
     k->g.config.assignment_interval_ms = 1000;
     ck_join(k, 0, "a");
     struct ck_answer *a = ck_join(k, 1, "a");
-    assert_int_equal(k->g.epoch, 2);
-    assert_int_equal(k->g.assignment_epoch, 1);
-    assert_int_equal(a->epoch, 1);
+    assert_int_equal(k->g.epoch, 3);
+    assert_int_equal(k->g.assignment_epoch, 2);
+    assert_int_equal(a->epoch, 2);
     assert_string_equal(group_consumer_state_name(&k->g), "Assigning");
     ck_pass(k, 1000);
     ck_beat(k, 0);
-    assert_int_equal(k->g.assignment_epoch, 2);
+    assert_int_equal(k->g.assignment_epoch, 3);
     ck_settle(k, 2);
     assert_int_equal(k->members[1].has.count, 2);
     ck_free(k);
@@ -331,7 +331,7 @@ TEST(a_new_coordinator_matches_expressions_anew_without_a_new_epoch)
     assert_true(group_consumer_subscribes(&k->g, SLICE("x"))); /* nobody knows yet */
     assert_false(ck_beat(k, 0)->told);
     assert_false(group_consumer_subscribes(&k->g, SLICE("x")));
-    assert_int_equal(k->g.epoch, 1);
+    assert_int_equal(k->g.epoch, 2);
     ck_topic(k, "logs-b", 1);
     ck_beat(k, 0);
     assert_int_equal(k->members[0].has.count, 3);
@@ -375,9 +375,9 @@ TEST(an_instance_that_is_there_cannot_be_taken)
     k->members[0].instance = k->members[1].instance = "i0";
     ck_join(k, 0, "a");
     assert_int_equal(ck_join(k, 1, "a")->err, ERR_UNRELEASED_INSTANCE_ID);
-    assert_int_equal(ck_join_again(k, 0)->err, ERR_NONE);
+    assert_int_equal(ck_join_again(k, 0)->err, ERR_UNRELEASED_INSTANCE_ID); /* as in Kafka */
     k->members[1].instance = "i1";
-    k->members[1].epoch = 1;
+    k->members[1].epoch = 2;
     assert_int_equal(ck_beat(k, 1)->err, ERR_UNKNOWN_MEMBER_ID);
     k->members[1].instance = "i0";
     assert_int_equal(ck_leave(k, 1, CONSUMER_EPOCH_LEAVE_STATIC)->err, ERR_FENCED_INSTANCE_ID);
@@ -463,7 +463,7 @@ TEST(a_new_coordinator_goes_on_where_the_old_one_was)
     partition_set_copy(&k->members[0].has, &k->members[0].told);
     k->members[0].keeps = false;
     ck_settle(k, 2);
-    assert_int_equal(k->g.epoch, 2);
+    assert_int_equal(k->g.epoch, 3);
     for (size_t size = 0; size < blob.size; size++) {
         struct group_consumer g;
         group_consumer_init(&g, &config);
