@@ -150,8 +150,8 @@ def delete_group(conn, group):
     return read_deleted(conn.call(wire.DELETE_GROUPS, 1, delete_body(group)))
 
 
-def offset_commit(conn, group, topic, offset, generation=-1, member="", version=2, text="",
-                  partition=0):
+def offset_commit_body(group, topic, offset, generation=-1, member="", version=2, text="",
+                       partition=0):
     """topic is a name, or a uuid from version 10 on."""
     w = writer(wire.OFFSET_COMMIT, version)
     by_id = version >= 10
@@ -169,7 +169,13 @@ def offset_commit(conn, group, topic, offset, generation=-1, member="", version=
 
     w.array([0], lambda _: (w.uuid if by_id else w.string)(topic).array(
         [0], write_partition).tags())
-    r = conn.call(wire.OFFSET_COMMIT, version, w.tags().done())
+    return w.tags().done()
+
+
+def offset_commit(conn, group, topic, offset, generation=-1, member="", version=2, **fields):
+    by_id = version >= 10
+    body = offset_commit_body(group, topic, offset, generation, member, version, **fields)
+    r = conn.call(wire.OFFSET_COMMIT, version, body)
     if version >= 3:
         r.i32()
     return r.array(lambda: (r.uuid() if by_id else r.string(),

@@ -161,6 +161,12 @@ class Reader:
         return self.position == len(self.data)
 
 
+def request_frame(key, version, correlation_id, client_id, body):
+    header = struct.pack(">hhih", key, version, correlation_id, len(client_id))
+    header += client_id.encode()
+    return header + (b"\x00" if is_flexible(key, version) else b"") + body
+
+
 class Connection:
     """One connection to one broker; requests can be sent ahead of their answers."""
 
@@ -185,11 +191,7 @@ class Connection:
     def send(self, key, version, body):
         """Send one request and return its correlation id without waiting."""
         self.next_id += 1
-        header = struct.pack(">hhih", key, version, self.next_id, len(self.client_id))
-        header += self.client_id.encode()
-        if is_flexible(key, version):
-            header += b"\x00"
-        self.send_frame(header + body)
+        self.send_frame(request_frame(key, version, self.next_id, self.client_id, body))
         return self.next_id
 
     def send_frame(self, frame):
