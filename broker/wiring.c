@@ -56,7 +56,13 @@ static bool contains(const int32_t *ids, int count, int32_t id)
     return false;
 }
 
-static void state_of(const struct image_partition *p, struct partition_state *out)
+static bool absent(const struct image_broker *b)
+{
+    return b == NULL || b->fenced || b->shutting_down;
+}
+
+static void state_of(const struct image *img, const struct image_partition *p,
+                     struct partition_state *out)
 {
     *out = (struct partition_state){.leader = p->leader,
                                     .leader_epoch = p->leader_epoch,
@@ -65,6 +71,8 @@ static void state_of(const struct image_partition *p, struct partition_state *ou
                                     .isr_count = MIN(p->isr_count, REPLICAS_MAX)};
     for (int i = 0; i < out->replicas_count; i++)
         out->replicas[i] = p->replicas[i];
+    for (int i = 0; i < out->replicas_count; i++)
+        out->absent |= (uint32_t)absent(image_find_broker(img, p->replicas[i])) << i;
     for (int i = 0; i < out->isr_count; i++)
         out->isr[i] = p->isr[i];
 }
@@ -84,7 +92,7 @@ static void topic_apply(struct wiring *w, const struct image *img, const struct 
             continue;
         }
         struct partition_state state;
-        state_of(p, &state);
+        state_of(img, p, &state);
         enum error_code err =
             replicas_apply(node->replicas, topic->name, topic->id, i, &state, &config);
         if (err == ERR_NONE)
@@ -125,6 +133,18 @@ struct keeping {
     const struct image *img;
     int32_t node_id;
 };
+
+/* Did a broker come or go? */
+static bool presence_changed(const struct image *a, const struct image *b)
+{
+    if (a == NULL || a->brokers_count != b->brokers_count)
+        return true;
+    for (int i = 0; i < a->brokers_count; i++)
+        if (a->brokers[i] != b->brokers[i] && (a->brokers[i]->node_id != b->brokers[i]->node_id ||
+                                               absent(a->brokers[i]) != absent(b->brokers[i])))
+            return true;
+    return false;
+}
 
 static bool stray_keep(void *arg, struct uuid topic_id, int32_t index)
 {
@@ -210,7 +230,7 @@ static void image_apply(struct wiring *w, struct image *img)
     }
     strays_remove(w, img);
     struct image *before = w->applied;
-    bool all = broker_configs_changed(before, img);
+    bool all = broker_configs_changed(before, img) || presence_changed(before, img);
     for (int i = 0; i < img->topics_count; i++) {
         const struct image_topic *topic = img->topics[i];
         const struct image_topic *old = before ? image_find_topic_by_id(before, topic->id) : NULL;

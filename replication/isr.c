@@ -36,6 +36,16 @@ static bool in_maximal_isr(const struct partition *p, int32_t node_id)
     return p->proposed && node_in(p->proposal.isr, p->proposal.isr_count, node_id);
 }
 
+/* The controller would refuse it: nobody waits for it, and nobody proposes it. */
+static bool is_absent(const struct partition *p, int32_t node_id)
+{
+    for (int i = 0; i < p->state.replicas_count; i++) {
+        if (p->state.replicas[i] == node_id)
+            return (p->state.absent >> i & 1) != 0;
+    }
+    return false;
+}
+
 static void follower_init(struct follower *f, int32_t node_id)
 {
     *f = (struct follower){.node_id = node_id,
@@ -114,7 +124,8 @@ static bool is_caught_up(const struct partition *p, const struct follower *f, in
  * watermark. */
 static bool is_joining(const struct partition *p, const struct follower *f, int64_t now_ms)
 {
-    return is_caught_up(p, f, now_ms) && now_ms - f->fetch_ms <= ISR_JOINING_WAIT_MS;
+    return is_caught_up(p, f, now_ms) && now_ms - f->fetch_ms <= ISR_JOINING_WAIT_MS &&
+           !is_absent(p, f->node_id);
 }
 
 void isr_advance_watermark(struct partition *p, int64_t now_ms, struct partition_effects *fx)
@@ -203,7 +214,8 @@ static bool is_in_sync(const struct partition *p, const struct follower *f)
 void isr_expand(struct partition *p, const struct follower *f, int64_t now_ms,
                 struct partition_effects *fx)
 {
-    if (p->proposed || in_isr(p, f->node_id) || !is_in_sync(p, f) || now_ms < p->proposal_retry_ms)
+    if (p->proposed || in_isr(p, f->node_id) || !is_in_sync(p, f) || is_absent(p, f->node_id) ||
+        now_ms < p->proposal_retry_ms)
         return;
     proposal_init(p);
     for (int i = 0; i < p->state.isr_count; i++)

@@ -93,8 +93,11 @@ enum error_code partition_apply(struct partition *p, const struct partition_stat
 {
     CHECK(state->replicas_count <= REPLICAS_MAX && state->isr_count <= REPLICAS_MAX);
     p->clock_ms = MAX(p->clock_ms, now_ms);
-    if (!is_newer(p, state))
+    if (!is_newer(p, state)) {
+        if (state->partition_epoch == p->state.partition_epoch)
+            p->state.absent = state->absent;
         return ERR_NONE;
+    }
 
     struct partition_state before = p->state;
     p->state = *state;

@@ -30,6 +30,7 @@ struct partition_state {
     int replicas_count;
     int32_t isr[REPLICAS_MAX];
     int isr_count;
+    uint32_t absent; /* bit i: replicas[i]'s broker is fenced or shutting down; may change alone */
 };
 
 /* A topic's settings that the partition needs, beside the log's. */

@@ -240,6 +240,28 @@ static void c11_a_leader_may_leave_when_all_in_sync_have_all_that_it_took(void *
     partition_free(p);
 }
 
+/* A stopping broker fetches to its end: nobody is to wait for one that the controller refuses. */
+static void a_replica_whose_broker_is_absent_is_neither_proposed_nor_waited_for(void **state)
+{
+    (void)state;
+    struct partition *p = partition_open(1);
+    struct partition_effects fx = {0};
+    struct partition_state s = state_of(1, 3, 1, 2);
+    s.absent = 1u << 2; /* replica 3 */
+    assert_int_equal(partition_apply(p, &s, 1, &fx), ERR_NONE);
+    assert_int_equal(fetched(p, 3, 3, 0, &fx), ERR_NONE);
+    assert_false(fx.propose);
+    assert_int_equal(produce(p, -1), ERR_NONE);
+    assert_int_equal(flush(partition_log(p)), ERR_NONE);
+    assert_int_equal(fetched(p, 2, 3, 1, &fx), ERR_NONE);
+    assert_int_equal(partition_high_watermark(p), 1);
+    s.absent = 0; /* it is back: the same epochs */
+    assert_int_equal(partition_apply(p, &s, 2, &fx), ERR_NONE);
+    assert_int_equal(fetched(p, 3, 3, 1, &fx), ERR_NONE);
+    assert_true(fx.propose);
+    partition_free(p);
+}
+
 int main(void)
 {
     log_set_level(LOG_LEVEL_OFF);
@@ -253,6 +275,7 @@ int main(void)
         LOG_TEST(a_proposed_member_is_waited_for_until_the_answer),
         LOG_TEST(c11_a_follower_that_leaves_holds_nothing_up),
         LOG_TEST(c11_a_leader_may_leave_when_all_in_sync_have_all_that_it_took),
+        LOG_TEST(a_replica_whose_broker_is_absent_is_neither_proposed_nor_waited_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
