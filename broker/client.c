@@ -47,7 +47,9 @@ struct client {
     uint8_t *frame;
     size_t frame_size;
     size_t frame_got;
-    int pending_error; /* the connect failed at once: told from the timer */
+    int pending_error;       /* the connect failed at once: told from the timer */
+    void (*lost)(void *arg); /* or NULL */
+    void *lost_arg;
     bool freed;
     int depth; /* callbacks on the stack */
 };
@@ -93,6 +95,7 @@ static void client_release(struct client *c)
 /* The connection is over: every call fails. Callbacks may send again (on a new connection). */
 static void fail_all(struct client *c, int err)
 {
+    bool idle = list_is_empty(&c->calls);
     disconnect(c);
     struct list failed;
     list_init(&failed);
@@ -104,6 +107,8 @@ static void fail_all(struct client *c, int err)
         call->answered(call->arg, err, NULL);
         free(call);
     }
+    if (idle && c->lost != NULL && !c->freed)
+        c->lost(c->lost_arg);
     c->depth--;
     client_release(c);
 }
@@ -168,6 +173,12 @@ void client_free(struct client *c)
     net_assert(c->thread);
     c->freed = true;
     fail_all(c, -ECANCELED);
+}
+
+void client_on_lost(struct client *c, void (*lost)(void *arg), void *arg)
+{
+    c->lost = lost;
+    c->lost_arg = arg;
 }
 
 bool client_is(const struct client *c, const char *host, int32_t port)

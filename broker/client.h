@@ -19,6 +19,8 @@ struct client *client_new(struct net_thread *thread, const char *host, int32_t p
                           const char *client_id) ON(NET);
 /* Outstanding callbacks get -ECANCELED. */
 void client_free(struct client *c) ON(NET);
+/* lost(): a connection without outstanding requests broke. */
+void client_on_lost(struct client *c, void (*lost)(void *arg), void *arg) ON(NET);
 bool client_is(const struct client *c, const char *host, int32_t port);
 
 /* Encode and send; `answered` is called once, on this thread, never from inside this call. */

@@ -4,10 +4,12 @@
  */
 #include "broker/fetchers.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "broker/client.h"
 #include "broker/node.h"
+#include "broker/suspects.h"
 #include "proto/base/clock.h"
 #include "proto/base/logging.h"
 #include "proto/messages.h"
@@ -97,6 +99,10 @@ static void answered(void *arg, int err, const void *response)
     free(call);
     if (p->stopped)
         return;
+    if (err == 0)
+        suspects_clear(p->node->suspects, p->node_id);
+    else if (err == -ECONNRESET || err == -ECONNREFUSED || err == -EPIPE)
+        suspects_note(p->node->suspects, p->node_id, now_ms);
     enum error_code code = err != 0 ? ERR_NETWORK_EXCEPTION : (enum error_code)r->error_code;
     bool take = fetcher_answered(p->fetcher, number, code, err == 0 ? r->session_id : 0, now_ms);
     for (int i = 0; take && i < r->responses_count; i++)

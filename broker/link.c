@@ -45,6 +45,7 @@ struct forwarded {
 };
 
 static void hello(struct link *l) ON(NET);
+static void hello_now(void *arg);
 
 /* The clients follow the leader. false: no leader is known. */
 static bool point_to_leader(struct link *l)
@@ -66,6 +67,7 @@ static bool point_to_leader(struct link *l)
     int32_t port = (int32_t)strtol(colon + 1, NULL, 10);
     struct client *old_hello = l->hello_client, *old_forward = l->forward_client;
     l->hello_client = client_new(l->thread, host, port, "millrace-hello");
+    client_on_lost(l->hello_client, hello_now, l);
     l->forward_client = client_new(l->thread, host, port, "millrace-forward");
     client_free(old_hello);
     client_free(old_forward);
@@ -87,7 +89,7 @@ static void hello_accepted(struct link *l, const struct broker_hello_response *r
         replicas_set_broker_epoch(node->replicas, r->broker_epoch);
     bool was_fenced = atomic_exchange(&node->fenced, r->fenced);
     /* Counted from the sending: the controller cannot have heard us earlier than that. */
-    atomic_store(&node->lease_end_ms, l->hello_sent_ms + r->session_timeout_ms);
+    atomic_store(&node->lease_end_ms, l->hello_sent_ms + r->lease_ms);
     if (was_fenced != r->fenced)
         LOG_INFO(r->fenced ? "this broker is fenced" : "this broker is unfenced",
                  "node_id=%d broker_epoch=%ld", node->id, (long)r->broker_epoch);
@@ -104,7 +106,10 @@ static void hello_answered(void *arg, int err, const void *response)
         hello_after(l, 0); /* another leader is known by now */
         return;
     }
-    int64_t next_ms = RETRY_MS;
+    int64_t next_ms = err == -ECONNRESET ? 0 : RETRY_MS;
+    /* Nobody listens where the controller did: its process is gone. */
+    if (err == -ECONNREFUSED)
+        quorum_leader_gone(l->node->quorum, l->address);
     if (err == 0)
         atomic_store(&l->answered_ms, clock_monotonic_ms());
     if (err == 0 && r->error_code == ERR_NONE) {
@@ -290,7 +295,7 @@ static void shutdown_run(void *arg)
     hello(l);
 }
 
-void link_controlled_shutdown(struct link *l, int64_t timeout_ms)
+bool link_controlled_shutdown(struct link *l, int64_t timeout_ms)
 {
     int64_t began_ms = clock_monotonic_ms();
     net_call(l->thread, shutdown_run, l);
@@ -301,14 +306,14 @@ void link_controlled_shutdown(struct link *l, int64_t timeout_ms)
         until.tv_sec += until.tv_nsec / 1000000000;
         until.tv_nsec %= 1000000000;
         if (sem_timedwait(&l->shutdown_done, &until) == 0)
-            return;
+            return true;
         int64_t now_ms = clock_monotonic_ms();
         int64_t heard_ms = MAX(atomic_load(&l->answered_ms), began_ms);
         if (now_ms - began_ms >= timeout_ms || now_ms - heard_ms >= SHUTDOWN_SILENCE_MS) {
             LOG_WARN("could not hand leaderships over in time, leaving anyway",
                      "waited_ms=%ld silence_ms=%ld", (long)(now_ms - began_ms),
                      (long)(now_ms - heard_ms));
-            return;
+            return false;
         }
     }
 }

@@ -19,6 +19,6 @@ void link_stop(struct link *l);
 void link_status_changed(struct link *l);
 void link_forward(struct link *l, int64_t sequence, struct slice batch);
 
-/* Ask for controlled shutdown; returns when the controller let us go, when timeout_ms passed, or
- * when no controller answered for a while. Not on NET. */
-void link_controlled_shutdown(struct link *l, int64_t timeout_ms);
+/* Ask for controlled shutdown; true: the controller let us go. False: timeout_ms passed, or no
+ * controller answered for a while. Not on NET. */
+bool link_controlled_shutdown(struct link *l, int64_t timeout_ms) MUST_CHECK;

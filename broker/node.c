@@ -17,6 +17,7 @@
 #include "broker/link.h"
 #include "broker/producer_ids.h"
 #include "broker/server.h"
+#include "broker/suspects.h"
 #include "broker/txns.h"
 #include "broker/wiring.h"
 #include "proto/base/clock.h"
@@ -28,6 +29,7 @@
 #define FETCH_SESSION_EVICTION_MS 120000
 #define UNFENCED_POLL_US          2000
 #define SHUTDOWN_TIMEOUT_MS       5000
+#define LINGER_MS                 250
 
 bool node_has_lease(const struct node *n)
 {
@@ -293,6 +295,7 @@ int node_start(struct node *n)
     atomic_store(&n->broker_epoch, -1);
     atomic_store(&n->fenced, true);
     n->producer_ids = producer_ids_new();
+    n->suspects = suspects_new();
     fetch_sessions_make(n);
     int threads = (int)config_number(&n->config, CONFIG_NETWORK_THREADS);
     if (threads == 0)
@@ -337,12 +340,26 @@ int node_start(struct node *n)
     return 0;
 }
 
+/* Others lead by now what this node led. Clients hear it here, with the new leader's address, on
+ * the connections that they have; who found only a closed one would ask another node, which may not
+ * know it yet, and believe its old answer for a second. */
+static void linger(const struct node *n)
+{
+    struct image *img = quorum_image(n->quorum);
+    int others = 0;
+    for (int i = 0; img != NULL && i < img->brokers_count; i++)
+        others += img->brokers[i]->node_id != n->id && !img->brokers[i]->fenced;
+    image_unref(img);
+    if (others > 0)
+        usleep(LINGER_MS * 1000);
+}
+
 void node_stop(struct node *n)
 {
     LOG_INFO("stopping, handing leaderships over", "node_id=%d", n->id);
     handover_begin(n);
-    if (!atomic_load(&n->fenced))
-        link_controlled_shutdown(n->link, SHUTDOWN_TIMEOUT_MS);
+    if (!atomic_load(&n->fenced) && link_controlled_shutdown(n->link, SHUTDOWN_TIMEOUT_MS))
+        linger(n);
     atomic_store(&n->stopping, true);
     server_stop(n);
     groups_stop(n);
@@ -362,6 +379,7 @@ void node_stop(struct node *n)
     groups_free(n->groups);
     txns_free(n->txns);
     producer_ids_free(n->producer_ids);
+    suspects_free(n->suspects);
     fetch_sessions_free(n->fetch_sessions);
     mutex_deinit(&n->fetch_sessions_lock);
     LOG_INFO("stopped", "node_id=%d", n->id);

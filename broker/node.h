@@ -21,6 +21,7 @@ struct producer_ids;
 struct barrier;
 struct fetch_sessions;
 struct controller_host;
+struct suspects;
 
 struct node {
     struct config config; /* constant */
@@ -38,6 +39,7 @@ struct node {
     struct producer_ids *producer_ids;
     struct mutex fetch_sessions_lock;
     struct fetch_sessions *fetch_sessions; /* guarded by fetch_sessions_lock */
+    struct suspects *suspects;             /* brokers that seem dead */
     struct barrier *barrier;               /* waiting until every broker has a change */
     struct controller_host *controller; /* sessions of brokers, while this node leads the quorum */
 

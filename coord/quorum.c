@@ -49,6 +49,8 @@ static void publish_status(struct quorum *q)
     mutex_unlock(&q->lock);
     if (!changed)
         return;
+    if (now.leader_id >= 0)
+        raft_side_calm(q);
     submit_leader_changed(q);
     if (q->options.callbacks.status_changed != NULL)
         q->options.callbacks.status_changed(q->options.callbacks.arg, &now);
@@ -137,6 +139,31 @@ static void on_inbox(uv_poll_t *handle, int status, int events)
     struct quorum *q = handle->data;
     thread_assert(&QUORUM);
     inbox_drain(&q->inbox);
+}
+
+struct leader_gone {
+    struct inbox_message message;
+    struct quorum *q;
+    char address[sizeof(((struct quorum_status *)0)->leader_address)];
+};
+
+static void leader_gone_arrived(struct inbox_message *message)
+{
+    struct leader_gone *g = CONTAINER_OF(message, struct leader_gone, message);
+    struct quorum *q = g->q;
+    if (!q->stopping && !q->status.leader && strcmp(q->status.leader_address, g->address) == 0)
+        raft_side_hurry(q);
+    free(g);
+}
+
+void quorum_leader_gone(struct quorum *q, const char *address)
+{
+    struct leader_gone *g = mem_zalloc(sizeof(*g));
+    g->message.run = leader_gone_arrived;
+    g->q = q;
+    snprintf(g->address, sizeof(g->address), "%s", address);
+    if (!inbox_post(&q->inbox, &g->message))
+        free(g);
 }
 
 /* --- The end --- */

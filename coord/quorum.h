@@ -105,6 +105,10 @@ typedef void quorum_batch_done(void *arg, enum error_code err, int64_t index,
                                const struct command_results *results);
 void quorum_submit_batch(struct quorum *q, struct slice batch, quorum_batch_done *done, void *arg);
 
+/* Nobody listens at this address, where the leader did: if it still is the leader as far as this
+ * node knows, do not wait a whole election timeout for another. Any thread. */
+void quorum_leader_gone(struct quorum *q, const char *address);
+
 /* Does nothing now: a node that starts asks the leader itself, because only it knows its Raft id
  * (quorum_join.c). */
 void quorum_add_standby(struct quorum *q, int32_t node_id, struct slice address);

@@ -165,10 +165,11 @@ struct quorum {
     struct snapshot_job snapshot;
     int64_t log_bytes; /* applied since the last snapshot */
 
-    raft_term lead_term; /* for which the barrier was sent; 0: not leader */
-    bool ready;          /* its barrier is applied */
-    bool forming;        /* FORM_CLUSTER was submitted */
-    bool push_wanted;    /* followers do not know of the last commit */
+    raft_term lead_term;      /* for which the barrier was sent; 0: not leader */
+    bool ready;               /* its barrier is applied */
+    bool forming;             /* FORM_CLUSTER was submitted */
+    int64_t hurried_until_ms; /* the election timeout is short, 0: it is not */
+    bool push_wanted;         /* followers do not know of the last commit */
     bool pushing;
 
     struct list queue; /* of struct submission, waiting for the own batch */
@@ -216,6 +217,9 @@ int raft_side_bootstrap(struct quorum *q) MUST_CHECK;
 int raft_side_start(struct quorum *q) MUST_CHECK;
 void raft_side_turn(struct quorum *q);
 int64_t raft_side_heard_ms(const struct quorum *q, raft_id id); /* -1: never */
+/* Elections begin soon, until a leader is known or it was a false alarm. */
+void raft_side_hurry(struct quorum *q);
+void raft_side_calm(struct quorum *q);
 
 /* quorum_fsm.c */
 void fsm_init(struct quorum *q);

@@ -9,6 +9,9 @@
 #include "proto/base/clock.h"
 #include "proto/base/logging.h"
 
+#define HURRIED_TIMEOUT_MS 40u
+#define HURRY_MS_MAX       1000
+
 struct append_wrap {
     struct raft_io_append req;
     struct raft_io_append *inner;
@@ -231,6 +234,30 @@ int raft_side_start(struct quorum *q)
     return 0;
 }
 
+/* --- Elections in a hurry --- */
+
+/*
+ * A follower that has a leader gives nobody else its vote before its own timeout is over, so all of
+ * them have to hurry: each hears for itself that the leader's process is gone. A false alarm is one
+ * more pre-vote that those who hear the leader refuse.
+ */
+void raft_side_hurry(struct quorum *q)
+{
+    if (!q->raft_running || raft_state(&q->raft) != RAFT_FOLLOWER)
+        return;
+    LOG_INFO("the leader's process is gone, electing another", "leader=%d", q->status.leader_id);
+    q->hurried_until_ms = clock_monotonic_ms() + HURRY_MS_MAX;
+    raft_set_election_timeout(&q->raft, HURRIED_TIMEOUT_MS);
+}
+
+void raft_side_calm(struct quorum *q)
+{
+    if (q->hurried_until_ms == 0)
+        return;
+    q->hurried_until_ms = 0;
+    raft_set_election_timeout(&q->raft, (unsigned)q->options.election_timeout_ms);
+}
+
 /* --- Every turn of the loop --- */
 
 struct barrier {
@@ -310,6 +337,8 @@ void raft_side_turn(struct quorum *q)
         submit_progress(q);
     }
     leadership(q);
+    if (q->hurried_until_ms != 0 && clock_monotonic_ms() >= q->hurried_until_ms)
+        raft_side_calm(q);
     if (q->log_bytes > SNAPSHOT_LOG_BYTES && !q->snapshot.active)
         raft_set_snapshot_threshold(&q->raft, 1);
     push_commit(q);

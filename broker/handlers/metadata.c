@@ -3,12 +3,16 @@
 #include "broker/node.h"
 #include "broker/operations.h"
 #include "broker/request.h"
+#include "broker/suspects.h"
 #include "broker/topic_create.h"
 #include "broker/wiring.h"
+#include "proto/base/clock.h"
 #include "proto/base/map.h"
 
 #define VERSION_ID_FIELD 10
 #define VERSION_BY_ID    12
+#define HOLD_MS_MAX  400 /* an answer waits so long for the end of a dead leader */
+#define HOLD_LOOK_MS 5
 
 static void brokers_fill(struct request *req, struct metadata_response *out)
 {
@@ -141,11 +145,48 @@ static void image_in_force(struct request *req)
     req->image = img;
 }
 
+/* --- Leaders that seem dead --- */
+
+static bool led_by_suspect(const struct request *req, const struct image_topic *t, int64_t now_ms)
+{
+    for (int32_t i = 0; t != NULL && i < t->partitions_count; i++) {
+        int32_t leader = t->partitions[i].leader;
+        if (leader >= 0 && leader != req->node->id &&
+            suspects_has(req->node->suspects, leader, now_ms))
+            return true;
+    }
+    return false;
+}
+
+static bool names_suspect(const struct request *req, const struct metadata_request *in)
+{
+    const struct image *img = req->image;
+    int64_t now_ms = clock_monotonic_ms();
+    if (img == NULL || !suspects_any(req->node->suspects))
+        return false;
+    for (int i = 0; wants_all(req, in) && i < img->topics_count; i++)
+        if (led_by_suspect(req, img->topics[i], now_ms))
+            return true;
+    for (int i = 0; i < in->topics_count; i++) {
+        const struct metadata_request_topic *t = &in->topics[i];
+        const struct image_topic *topic = is_by_id(t)
+                                              ? image_find_topic_by_id(img, t->topic_id)
+                                              : image_find_topic(img, t->name);
+        if (led_by_suspect(req, topic, now_ms))
+            return true;
+    }
+    return false;
+}
+
 static void finish(struct request *req)
 {
     thread_assert(&NET);
     image_in_force(req);
     const struct metadata_request *in = req->in;
+    if (names_suspect(req, in) && clock_monotonic_us() - req->start_us < HOLD_MS_MAX * 1000) {
+        request_when_any(req, HOLD_LOOK_MS, finish);
+        return;
+    }
     struct metadata_response *out = req->out;
     out->controller_id = -1;
     out->cluster_authorized_operations =
