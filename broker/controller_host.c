@@ -203,6 +203,7 @@ int controller_host_start(struct node *node)
     struct controller_host *h = mem_zalloc(sizeof(*h));
     struct controller_options options = {
         .session_timeout_ms = config_number(&node->config, CONFIG_SESSION_TIMEOUT_MS),
+        .election_timeout_ms = config_number(&node->config, CONFIG_QUORUM_ELECTION_MS),
         .rebalance_enabled = config_number(&node->config, CONFIG_AUTO_REBALANCE) != 0,
         .rebalance_interval_ms = config_number(&node->config, CONFIG_REBALANCE_CHECK_S) * 1000,
         .balance_enabled = config_number(&node->config, CONFIG_AUTO_BALANCE) != 0,

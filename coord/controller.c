@@ -90,11 +90,16 @@ static struct session *session_get(struct controller *c, const struct image *img
     return &c->sessions.items[c->sessions.count - 1];
 }
 
+int64_t controller_lease_ms(int64_t session_timeout_ms, int64_t election_timeout_ms)
+{
+    return MAX(session_timeout_ms / 2, session_timeout_ms - 2 * election_timeout_ms);
+}
+
 void controller_activate(struct controller *c, const struct image *img, int64_t now_ms)
 {
     vec_clear(&c->sessions);
     FOR_EACH (b, img->brokers, img->brokers_count)
-        session_get(c, img, (*b)->node_id, now_ms);
+        session_get(c, img, (*b)->node_id, now_ms)->heard_ms -= c->options.election_timeout_ms;
     c->ticked_ms = now_ms;
     c->rebalance_ms = now_ms + c->options.rebalance_interval_ms;
 }

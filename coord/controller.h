@@ -21,6 +21,7 @@
 
 struct controller_options {
     int64_t session_timeout_ms;    /* broker.session.timeout.ms */
+    int64_t election_timeout_ms;   /* of the quorum: so long its leader was silent, when we begin */
     bool rebalance_enabled;        /* auto.leader.rebalance.enable */
     int64_t rebalance_interval_ms; /* leader.imbalance.check.interval.seconds */
     bool balance_enabled;          /* auto.balance: fill new brokers */
@@ -40,7 +41,20 @@ struct controller;
 struct controller *controller_new(const struct controller_options *options);
 void controller_free(struct controller *c);
 
-/* This node became the active controller: all sessions begin now. */
+/*
+ * How long after it sent a hello a broker may act as leader. A controller that is cut off goes on
+ * answering for less than two election timeouts, while its successor begins to count one election
+ * timeout after the last word from it at the earliest: so the lease ends before the session does,
+ * whoever counts.
+ *
+ *   cut off                    successor active                  fenced by it
+ *   |---- up to 2 elections -----|
+ *   |-- 1 election at least --|-- a session, less 1 election ------|
+ *        lease granted last:  |-- a session, less 2 elections --|
+ */
+int64_t controller_lease_ms(int64_t session_timeout_ms, int64_t election_timeout_ms);
+
+/* This node became the active controller: all sessions begin when the one before fell silent. */
 void controller_activate(struct controller *c, const struct image *img, int64_t now_ms);
 
 struct controller_hello {

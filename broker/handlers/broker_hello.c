@@ -36,6 +36,8 @@ HANDLER(broker_hello)
     out->fenced = answer.fenced;
     out->should_shutdown = answer.should_shutdown;
     out->leader_id = status.leader_id;
-    out->session_timeout_ms = (int32_t)config_number(&node->config, CONFIG_SESSION_TIMEOUT_MS);
+    out->lease_ms =
+        (int32_t)controller_lease_ms(config_number(&node->config, CONFIG_SESSION_TIMEOUT_MS),
+                                     config_number(&node->config, CONFIG_QUORUM_ELECTION_MS));
     request_reply(req);
 }

@@ -11,8 +11,8 @@
 
 #define VERSION_ID_FIELD 10
 #define VERSION_BY_ID    12
-#define HOLD_MS_MAX  400 /* an answer waits so long for the end of a dead leader */
-#define HOLD_LOOK_MS 5
+#define HOLD_MS_MAX      400 /* an answer waits so long for the end of a dead leader */
+#define HOLD_LOOK_MS     5
 
 static void brokers_fill(struct request *req, struct metadata_response *out)
 {
@@ -169,9 +169,8 @@ static bool names_suspect(const struct request *req, const struct metadata_reque
             return true;
     for (int i = 0; i < in->topics_count; i++) {
         const struct metadata_request_topic *t = &in->topics[i];
-        const struct image_topic *topic = is_by_id(t)
-                                              ? image_find_topic_by_id(img, t->topic_id)
-                                              : image_find_topic(img, t->name);
+        const struct image_topic *topic =
+            is_by_id(t) ? image_find_topic_by_id(img, t->topic_id) : image_find_topic(img, t->name);
         if (led_by_suspect(req, topic, now_ms))
             return true;
     }

@@ -3,7 +3,8 @@
 
 #include "coord/controller.h"
 
-#define TIMEOUT 3000
+#define TIMEOUT  3000
+#define ELECTION 200
 
 struct bench {
     struct kit k;
@@ -18,8 +19,10 @@ static void bench_init(struct bench *b)
 {
     *b = (struct bench){.now_ms = 1000000};
     kit_init(&b->k);
-    struct controller_options options = {
-        .session_timeout_ms = TIMEOUT, .rebalance_enabled = true, .rebalance_interval_ms = 300000};
+    struct controller_options options = {.session_timeout_ms = TIMEOUT,
+                                         .election_timeout_ms = ELECTION,
+                                         .rebalance_enabled = true,
+                                         .rebalance_interval_ms = 300000};
     b->c = controller_new(&options);
     controller_activate(b->c, kit_image(&b->k), b->now_ms);
 }
@@ -214,6 +217,7 @@ static void all_brokers_restarted_together_need_no_timeout(void **state)
     bench_deinit(&b);
 }
 
+/* Counted from when the one before fell silent; a lease that it granted is over by then. */
 static void a_new_controller_waits_a_session_timeout(void **state)
 {
     (void)state;
@@ -222,10 +226,12 @@ static void a_new_controller_waits_a_session_timeout(void **state)
     join(&b, 1, 1, 11);
     b.now_ms += 100000;
     controller_activate(b.c, kit_image(&b.k), b.now_ms);
-    tick(&b, TIMEOUT - 100);
+    tick(&b, TIMEOUT - ELECTION - 100);
     assert_false(fenced(&b, 1));
     tick(&b, 100);
     assert_true(fenced(&b, 1));
+    assert_int_equal(controller_lease_ms(TIMEOUT, ELECTION), TIMEOUT - 2 * ELECTION);
+    assert_int_equal(controller_lease_ms(300, ELECTION), 150);
     bench_deinit(&b);
 }
 
