@@ -78,7 +78,7 @@ enum error_code group_slot_check(struct groups *gs, struct group_slot *slot)
         return ERR_COORDINATOR_NOT_AVAILABLE;
     slot_follow(gs, slot, img);
     image_unref(img);
-    if (!slot->ours || !node_has_lease(gs->node))
+    if (!slot->ours || !node_has_lease(gs->node) || atomic_load(&gs->node->resigned))
         return ERR_NOT_COORDINATOR;
     return slot->settled ? ERR_NONE : ERR_COORDINATOR_LOAD_IN_PROGRESS;
 }

@@ -358,6 +358,7 @@ void node_stop(struct node *n)
 {
     LOG_INFO("stopping, handing leaderships over", "node_id=%d", n->id);
     handover_begin(n);
+    atomic_store(&n->resigned, true); /* what says that we are shutting down says this, too */
     if (!atomic_load(&n->fenced) && link_controlled_shutdown(n->link, SHUTDOWN_TIMEOUT_MS))
         linger(n);
     atomic_store(&n->stopping, true);

@@ -51,6 +51,7 @@ struct node {
     _Atomic int64_t
         lease_end_ms;          /* monotonic: until when the controller surely counts us as alive */
     _Atomic bool handing_over; /* leaving: clients' batches wait for the next leader */
+    _Atomic bool resigned;     /* leaving: it speaks for no group any more */
     _Atomic bool up;           /* every part is there: callbacks may use them */
     _Atomic bool stopping;
 };

@@ -103,13 +103,20 @@ static void peer_ask(struct takeover *t, struct peer *p, const struct image_brok
     client_send(client, API_AWAIT_IMAGE, 0, &in, ANSWER_MS, answered, a);
 }
 
+/* May it take itself for a coordinator? Who is fenced has no lease, and who asked to leave resigned
+ * before it asked. */
+static bool may_speak(const struct takeover *t, const struct image_broker *b)
+{
+    return b->node_id != t->node->id && !b->fenced && !b->shutting_down;
+}
+
 static void ask_all(struct takeover *t)
 {
     thread_assert(&NET);
     struct image *img = quorum_image(t->node->quorum);
     for (int i = 0; img != NULL && i < img->brokers_count; i++) {
         const struct image_broker *b = img->brokers[i];
-        if (b->node_id != t->node->id && !b->fenced)
+        if (may_speak(t, b))
             peer_ask(t, peer_get(t, b->node_id), b);
     }
     image_unref(img);
@@ -133,7 +140,7 @@ int64_t takeover_heard(const struct takeover *t, const struct image *img)
     int64_t heard = INT64_MAX;
     for (int i = 0; i < img->brokers_count; i++) {
         const struct image_broker *b = img->brokers[i];
-        if (b->node_id == t->node->id || b->fenced)
+        if (!may_speak(t, b))
             continue;
         const struct peer *p = peer_find(t, b->node_id);
         heard = MIN(heard, p != NULL ? p->heard : -1);

@@ -2,11 +2,11 @@
  * Before this node speaks for coordinator slots that came to it, every other live broker has heard
  * of it.
  *
- * A broker that is fenced has no lease and tells nothing. One that only lost a slot (to a broker
- * that joined, or because it is leaving) still takes itself for the coordinator until it has
- * applied the change, and would tell offsets that are older than what is committed here by then. So
- * this node asks all of them for the image in which the slot came (AwaitImage), again and again
- * while one neither answers nor is fenced.
+ * A broker that is fenced has no lease and tells nothing; one that is leaving resigned before it
+ * said so. One that only lost a slot, to a broker that joined, still takes itself for the
+ * coordinator until it has applied the change, and would tell offsets that are older than what is
+ * committed here by then. So this node asks all of them for the image in which the slot came
+ * (AwaitImage), again and again while one neither answers nor is fenced.
  */
 #pragma once
 

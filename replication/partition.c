@@ -215,8 +215,6 @@ enum error_code partition_follower_fetched(struct partition *p, const struct fol
         fetch->fetch_offset > log_end_offset(p->log))
         return ERR_OFFSET_OUT_OF_RANGE;
 
-    if (fetch->leaving && !node_in(p->state.isr, p->state.isr_count, fetch->replica))
-        return ERR_NONE;
     f->broker_epoch = MAX(f->broker_epoch, fetch->broker_epoch);
     f->log_start_offset = fetch->log_start_offset;
     isr_note_fetch(p, f, fetch->fetch_offset, now_ms);

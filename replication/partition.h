@@ -109,7 +109,6 @@ struct follower_fetch {
     int64_t fetch_offset;
     int32_t last_fetched_epoch; /* -1: not given */
     int64_t log_start_offset;   /* the follower's own */
-    bool leaving; /* fenced, or about to stop: once out of the ISR it is not waited for again */
 };
 
 /* Note a follower's position; HW and ISR move by it. Nothing is noted on an error, nor when the

@@ -27,7 +27,6 @@ struct fetch_state {
     int32_t replica_id; /* -1: a consumer */
     int64_t replica_epoch;
     struct read_near near; /* to the consumer */
-    bool leaving;          /* the follower is fenced, or about to stop */
     bool followed;         /* the follower's positions were counted in the first round */
     bool interrupted;      /* by the same follower's next request */
 };
@@ -132,20 +131,7 @@ static enum error_code follower_note(struct request *req, const struct fetch_sta
                                  .leader_epoch = w->current_leader_epoch,
                                  .fetch_offset = w->fetch_offset,
                                  .last_fetched_epoch = w->last_fetched_epoch,
-                                 .log_start_offset = w->log_start_offset,
-                                 .leaving = st->leaving});
-}
-
-/* The controller would refuse to have it in an ISR; asking would only hold the high watermark up,
- * for as long as there is no controller when it is that one which leaves. By the newest image:
- * what the leader knows of its ISR is not newer. */
-static bool replica_is_leaving(const struct request *req, int32_t replica_id)
-{
-    struct image *img = quorum_image(req->node->quorum);
-    const struct image_broker *b = img != NULL ? image_find_broker(img, replica_id) : NULL;
-    bool leaving = b == NULL || b->fenced || b->shutting_down;
-    image_unref(img);
-    return leaving;
+                                 .log_start_offset = w->log_start_offset});
 }
 
 /* Lock held. */
@@ -236,8 +222,6 @@ static void found_reset(struct request *req, int32_t index,
 static void read_all(struct request *req, struct fetch_state *st, struct fetch_round *round)
 {
     bool watermarks = follower_wants_watermarks(req, st);
-    if (st->replica_id >= 0 && !st->followed)
-        st->leaving = replica_is_leaving(req, st->replica_id);
     for (int i = 0; i < st->plan.count; i++) {
         const struct fetch_want *w = &st->plan.wants[i];
         const struct image_topic *topic = topic_of(req, w);

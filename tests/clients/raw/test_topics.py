@@ -137,6 +137,21 @@ def test_c63_metadata_topic_name_of_the_quorum_is_42(admin):
     assert create(admin, topic_spec("__cluster_metadata")) == {"__cluster_metadata": 42}
 
 
+def test_c63_more_partitions_are_answered_topic_by_topic(target, admin):
+    good, same, twice = (target.new_topic("t", partitions=2) for _ in range(3))
+    asked = [(good, 4), (same, 2), ("no-such", 3), (twice, 3), (twice, 4)]
+    w = api.writer(37, 0)
+    w.array(asked, lambda t: w.string(t[0]).i32(t[1]).i32(-1))
+    r = admin.call(37, 0, w.i32(10000).i8(0).done())
+    r.i32()
+    answers = r.array(lambda: (r.string(), r.i16(), r.string())[:2])
+    assert dict(answers) == {good: 0, same: 37, "no-such": 3, twice: 42}
+    for address in target.addresses:
+        with target.connect(address) as conn:
+            assert target.at_once(lambda: len(seen(conn, good).partitions) == 4)
+            assert len(seen(conn, twice).partitions) == 2
+
+
 def test_deleted_topic_is_gone_from_every_node(target, admin, topic):
     assert api.delete_topics(admin, [topic, "no-such-topic"]) == {topic: 0, "no-such-topic": 3}
     for address in target.addresses:

@@ -189,35 +189,6 @@ static void a_proposed_member_is_waited_for_until_the_answer(void **state)
     partition_free(p);
 }
 
-/* C11: the controller leaves, and nobody is there to refuse it as a member. */
-static void c11_a_follower_that_leaves_holds_nothing_up(void **state)
-{
-    (void)state;
-    struct partition *p = partition_open(2);
-    struct partition_effects fx = {0};
-    struct partition_state s = state_of(1, 3, 1, 3);
-    struct follower_fetch f = {
-        .replica = 3, .leader_epoch = 3, .last_fetched_epoch = -1, .leaving = true};
-    assert_int_equal(partition_apply(p, &s, 1, &fx), ERR_NONE);
-    assert_int_equal(produce(p, -1), ERR_NONE);
-    assert_int_equal(flush(partition_log(p)), ERR_NONE);
-    f.fetch_offset = 1; /* in the ISR it counts to its end */
-    assert_int_equal(partition_follower_fetched(p, &f, 10, &fx), ERR_NONE);
-    assert_int_equal(fetched(p, 2, 3, 1, &fx), ERR_NONE);
-    assert_int_equal(partition_high_watermark(p), 1);
-    s = state_of(1, 3, 2, 2);
-    assert_int_equal(partition_apply(p, &s, 11, &fx), ERR_NONE);
-    fx.propose = false;
-    assert_int_equal(partition_follower_fetched(p, &f, 12, &fx), ERR_NONE);
-    partition_tick(p, 13, &fx);
-    assert_false(fx.propose);
-    assert_int_equal(produce(p, -1), ERR_NONE);
-    assert_int_equal(flush(partition_log(p)), ERR_NONE);
-    assert_int_equal(fetched(p, 2, 3, 2, &fx), ERR_NONE);
-    assert_int_equal(partition_high_watermark(p), 2);
-    partition_free(p);
-}
-
 /* C11: what must be waited for before a leader that took acks=1 may leave. */
 static void c11_a_leader_may_leave_when_all_in_sync_have_all_that_it_took(void **state)
 {
@@ -273,7 +244,6 @@ int main(void)
         LOG_TEST(the_low_watermark_is_that_of_the_slowest_in_sync),
         LOG_TEST(under_min_isr_acks_all_is_refused_and_the_watermark_stands),
         LOG_TEST(a_proposed_member_is_waited_for_until_the_answer),
-        LOG_TEST(c11_a_follower_that_leaves_holds_nothing_up),
         LOG_TEST(c11_a_leader_may_leave_when_all_in_sync_have_all_that_it_took),
         LOG_TEST(a_replica_whose_broker_is_absent_is_neither_proposed_nor_waited_for),
     };
