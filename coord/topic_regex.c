@@ -12,8 +12,9 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-#define PATTERN_MAX      4096 /* bytes */
-#define REPEAT_MAX       1000 /* RE2's */
+#define PATTERN_MAX      4096  /* bytes */
+#define CODE_MAX         16384 /* bytes, compiled: what one name may cost */
+#define REPEAT_MAX       1000  /* RE2's */
 #define NEST_MAX         250
 #define MATCH_STEPS_MAX  1000000
 #define WORKSPACE_MARGIN 8192
@@ -37,7 +38,7 @@ struct look {
 
 static int peek(const struct look *l, size_t ahead)
 {
-    return (size_t)(l->end - l->at) > ahead ? l->at[ahead] : -1;
+    return l->end - l->at > (ptrdiff_t)ahead ? l->at[ahead] : -1; /* it may stand behind the end */
 }
 
 static void look_escape(struct look *l, bool in_class)
@@ -47,7 +48,7 @@ static void look_escape(struct look *l, bool in_class)
         l->at += 2;
         while (l->at < l->end && !(peek(l, 0) == '\\' && peek(l, 1) == 'E'))
             l->at++;
-        l->at += MIN((ptrdiff_t)2, l->end - l->at);
+        l->at += 2;
         return;
     }
     bool known = c > 0 && (strchr("dDsSwWafnrtvxpP", c) != NULL || ispunct(c) ||
@@ -200,6 +201,11 @@ int topic_regex_new(struct slice pattern, struct topic_regex **out, char reason[
         return -EINVAL;
     size_t size = 0;
     CHECK(pcre2_pattern_info(code, PCRE2_INFO_SIZE, &size) == 0);
+    if (size > CODE_MAX) {
+        snprintf(reason, 160, "the expression is too large");
+        pcre2_code_free(code);
+        return -EINVAL;
+    }
     struct topic_regex *re = mem_zalloc(sizeof(*re));
     re->code = code;
     re->context = pcre2_match_context_create(NULL);

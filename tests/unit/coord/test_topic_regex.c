@@ -57,6 +57,7 @@ static void the_whole_name_must_match(void **state)
         {"", "", true},
         {"a*?b+?", "aab", true},
         {".*\\.v[12]", "orders.v2", true},
+        {"(a*)*", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", true},
     };
     for (size_t i = 0; i < ARRAY_COUNT(CASES); i++) {
         if (matches(CASES[i].pattern, CASES[i].name) != CASES[i].match)
@@ -112,6 +113,7 @@ static void what_re2_has_not_is_refused(void **state)
         "(?J)a",
         "\\N",
         "((a{1000}){1000}){1000}",
+        "(abc|def){1000}",
     };
     for (size_t i = 0; i < ARRAY_COUNT(WRONG); i++) {
         if (matches(WRONG[i], "a") != -1)
