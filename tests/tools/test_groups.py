@@ -152,3 +152,20 @@ def test_producers_and_transactions_are_listed(tools, topic):
     assert tools.run("kafka-transactions", "list").status == 0
     done = tools.run("kafka-transactions", "find-hanging", "--broker-id", 1)
     assert done.status == 0, done
+
+
+def test_the_consumer_protocol_can_be_switched_off(tools, topic):
+    assert produce(tools, topic, 5).status == 0
+
+    def read():
+        return tools.run("kafka-console-consumer", "--topic", topic, "--from-beginning",
+                         "--max-messages", 5, "--timeout-ms", 20000, "--command-property",
+                         "group.protocol=consumer", "--group", f"{topic}-off")
+    done = tools.run("kafka-features", "downgrade", "--feature", "group.version=0")
+    assert done.status == 0, done
+    try:
+        assert "UnsupportedVersionException" in read().text
+    finally:
+        done = tools.run("kafka-features", "upgrade", "--feature", "group.version=1")
+    assert done.status == 0, done
+    assert "Processed a total of 5 messages" in read().text

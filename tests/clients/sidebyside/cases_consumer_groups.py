@@ -1,5 +1,6 @@
 """Groups of the consumer protocol (KIP-848): their heartbeats, and what reads them."""
 import itertools
+import struct
 import time
 import uuid
 
@@ -90,6 +91,74 @@ class Group:
             "group_id": self.name, "member_id": member, "member_epoch": epoch,
             "topics": [{"name": self.topic, "partition_indexes": [0]}]}])
         return answer["groups"][0]["error_code"]
+
+
+def subscription(topic, owned=(), version=1):
+    """A classic consumer's metadata: topics, no data, what it has of this topic."""
+    name = struct.pack(">h", len(topic)) + topic.encode()
+    out = struct.pack(">hi", version, 1) + name + struct.pack(">i", -1)
+    return out + struct.pack(">i", bool(owned)) + (name + partitions(owned) if owned else b"")
+
+
+def partitions(numbers):
+    return struct.pack(f">i{len(numbers)}i", len(numbers), *numbers)
+
+
+def assignment(topic, numbers):
+    name = struct.pack(">h", len(topic)) + topic.encode()
+    return struct.pack(">hi", 1, 1) + name + partitions(numbers) + struct.pack(">i", -1)
+
+
+def assigned(data):
+    """How many partitions an assignment has."""
+    topics = struct.unpack(">i", data[2:6])[0] if data else 0
+    size = struct.unpack(">h", data[6:8])[0] if topics else 0
+    return struct.unpack(">i", data[8 + size:12 + size])[0] if topics else 0
+
+
+class Classic:
+    """A member of the classic protocol in such a group."""
+
+    def __init__(self, group, instance=None):
+        self.group, self.id, self.generation, self.owned = group, "", -1, ()
+        self.instance = instance
+
+    def join(self, **fields):
+        values = {"session_timeout_ms": 30000, "rebalance_timeout_ms": 30000,
+                  "protocol_type": "consumer", "member_id": self.id, "reason": None,
+                  "group_instance_id": self.instance, "protocols": [{
+                      "name": "range", "metadata": subscription(self.group.topic, self.owned)}]}
+        answer = self.group.call("JoinGroup", 9, group_id=self.group.name, **{**values, **fields})
+        if answer["error_code"] in (0, 79):
+            self.id = answer["member_id"]
+        if answer["error_code"] == 0:
+            self.generation = answer["generation_id"]
+        self.leads = answer["leader"] == self.id != ""
+        return {key: answer[key] for key in ("error_code", "generation_id", "protocol_type",
+                                             "protocol_name", "skip_assignment")}
+
+    def sync(self, assignments=(), **fields):
+        values = {"generation_id": self.generation, "member_id": self.id,
+                  "group_instance_id": self.instance, "protocol_type": "consumer",
+                  "protocol_name": "range", "assignments": [
+                      {"member_id": m, "assignment": a} for m, a in assignments]}
+        answer = self.group.call("SyncGroup", 5, group_id=self.group.name, **{**values, **fields})
+        return {"error_code": answer["error_code"], "partitions": assigned(answer["assignment"])}
+
+    def beat(self, generation=None):
+        return self.group.call("Heartbeat", 4, group_id=self.group.name, member_id=self.id,
+                               generation_id=self.generation if generation is None else generation,
+                               group_instance_id=self.instance)["error_code"]
+
+    def leave(self):
+        answer = self.group.call("LeaveGroup", 5, group_id=self.group.name, members=[
+            {"member_id": self.id, "group_instance_id": self.instance, "reason": None}])
+        return answer["error_code"], answer["members"][0]["error_code"]
+
+    def settle_in(self):
+        """Into a classic group of one, with all partitions."""
+        return (self.join(), self.join(),
+                self.sync([(self.id, assignment(self.group.topic, range(4)))]))
 
 
 def count(assignment):
@@ -221,6 +290,64 @@ def groups_are_described(side, version):
     yield g.describe()["group_state"]
     yield g.call("DeleteGroups", 2, groups_names=[g.name])["results"][0]["error_code"]
     yield g.describe()["error_code"]
+
+
+@versions("ConsumerGroupHeartbeat")
+def a_group_moves_to_the_consumer_protocol_and_back(side, version):
+    g = Group(side, version)
+    c = Classic(g)
+    yield c.settle_in()
+    yield c.beat()
+    yield g.join("a")
+    yield g.describe()["group_state"]
+    yield sorted(m.get("member_type", -1) for m in g.describe()["members"])
+    yield c.beat(c.generation + 7)
+    yield c.beat()
+    yield g.commit(c.id, c.generation)
+    yield g.commit(c.id, c.generation + 1)
+    yield c.sync()
+    yield c.sync(generation_id=c.generation + 3)
+    yield c.join()  # it gave all up
+    yield c.sync(protocol_name="sticky")
+    yield c.sync()
+    yield c.beat()
+    yield g.settle("a")
+    yield c.beat()
+    d = Classic(g)
+    yield d.join(protocols=[{"name": "other", "metadata": subscription(g.topic)}])
+    yield d.join(protocol_type="connect")
+    yield d.join(session_timeout_ms=1)
+    yield d.join()
+    time.sleep(1.1)  # the shortest time between two assignments
+    yield d.join()["error_code"]
+    yield d.leave()
+    yield d.leave()
+    yield g.beat("a", -1)
+    yield g.describe()["error_code"]
+    yield g.call("DescribeGroups", 5, groups=[g.name], include_authorized_operations=False)[
+        "groups"][0]["group_state"]
+    yield c.beat() in (22, 27)  # its generation may be the group's epoch or not
+    yield c.join()["error_code"]
+    yield c.leads
+    yield c.leave()
+
+
+@versions("ConsumerGroupHeartbeat")
+def what_is_no_consumer_group_stays_classic(side, version):
+    g = Group(side, version)
+    c = Classic(g)
+    yield c.join(protocol_type="connect", protocols=[{"name": "x", "metadata": b"1"}])
+    yield c.join(protocol_type="connect", protocols=[{"name": "x", "metadata": b"1"}])
+    yield g.join("a")
+    yield g.describe()["error_code"]
+    yield c.leave()
+    yield g.join("a")  # nobody is in it: it is anybody's
+    yield g.describe()["group_state"]
+    yield c.join(member_id="")
+    yield g.beat("a", -1)
+    d = Classic(g)
+    yield d.join()["error_code"]
+    yield g.beat("a", -1)
 
 
 @versions("ConsumerGroupHeartbeat")
