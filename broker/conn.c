@@ -39,7 +39,7 @@ static void reading_set(struct conn *c, bool on)
 
 static bool over_bounds(const struct conn *c)
 {
-    return c->in_flight >= config_number(&c->node->config, CONFIG_IN_FLIGHT_MAX) ||
+    return c->muted || c->in_flight >= config_number(&c->node->config, CONFIG_IN_FLIGHT_MAX) ||
            evbuffer_get_length(c->output) > OUTPUT_BYTES_MAX;
 }
 
@@ -156,6 +156,8 @@ void conn_close(struct conn *c, const char *reason)
     list_remove(&c->link);
     event_free(c->readable);
     event_free(c->writable);
+    if (c->unmute != NULL)
+        event_free(c->unmute);
     evbuffer_free(c->output);
     close(c->fd);
     free(c->frame);
@@ -341,10 +343,35 @@ static void conn_write(struct conn *c)
         conn_close(c, NULL);
 }
 
+static void on_unmute(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    thread_assert(&NET);
+    struct conn *c = arg;
+    c->muted = false;
+    c->last_active_ms = clock_monotonic_ms();
+    if (!c->closing && !over_bounds(c)) {
+        reading_set(c, true);
+        conn_read_turn(c);
+    }
+}
+
+void conn_mute(struct conn *c, int64_t ms)
+{
+    if (ms <= 0 || c->closed || c->muted)
+        return;
+    c->muted = true;
+    reading_set(c, false);
+    struct timeval after = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+    if (c->unmute == NULL)
+        c->unmute = evtimer_new(c->thread->base, on_unmute, c);
+    CHECK(c->unmute != NULL && event_add(c->unmute, &after) == 0);
+}
+
 void conn_expire_idle(struct net_thread *thread, int64_t now_ms, int64_t idle_ms_max)
 {
     LIST_FOR_EACH (c, &thread->conns, struct conn, link) {
-        if (list_is_empty(&c->requests) && now_ms - c->last_active_ms > idle_ms_max)
+        if (list_is_empty(&c->requests) && !c->muted && now_ms - c->last_active_ms > idle_ms_max)
             conn_close(c, NULL);
     }
 }

@@ -23,6 +23,7 @@ struct conn {
     int fd;
     struct event *readable;
     struct event *writable;
+    struct event *unmute; /* NULL: it never was muted */
     struct evbuffer *output;
 
     uint8_t head[4]; /* the length of the next frame */
@@ -37,6 +38,7 @@ struct conn {
     int roles_awaited;    /* requests that wait for a role; none may overtake them */
     size_t request_bytes; /* of the frames in flight */
     bool reading;
+    bool muted;   /* over its quota: not read from for a while */
     bool closing; /* close once the output is drained */
     bool closed;
     int refs; /* its own until it is closed, and its requests': these may outlive it */
@@ -58,5 +60,7 @@ void conn_close(struct conn *c, const char *reason) ON(NET);
 void conn_unref(struct conn *c) ON(NET);
 /* Requests at the front that have their answers are moved to the output and sent. */
 void conn_flush(struct conn *c) ON(NET);
+/* Read no more requests for so long (KIP-219); those that were read go on. */
+void conn_mute(struct conn *c, int64_t ms) ON(NET);
 /* Close connections idle for connections.max.idle.ms. */
 void conn_expire_idle(struct net_thread *thread, int64_t now_ms, int64_t idle_ms_max) ON(NET);

@@ -16,6 +16,7 @@
 #include "broker/handover.h"
 #include "broker/link.h"
 #include "broker/producer_ids.h"
+#include "broker/quotas.h"
 #include "broker/server.h"
 #include "broker/suspects.h"
 #include "broker/txns.h"
@@ -297,6 +298,7 @@ int node_start(struct node *n)
     n->producer_ids = producer_ids_new();
     n->suspects = suspects_new();
     fetch_sessions_make(n);
+    n->quotas = quotas_new();
     int threads = (int)config_number(&n->config, CONFIG_NETWORK_THREADS);
     if (threads == 0)
         threads = (int)sysconf(_SC_NPROCESSORS_ONLN);
@@ -382,6 +384,7 @@ void node_stop(struct node *n)
     producer_ids_free(n->producer_ids);
     suspects_free(n->suspects);
     fetch_sessions_free(n->fetch_sessions);
+    quotas_free(n->quotas);
     mutex_deinit(&n->fetch_sessions_lock);
     LOG_INFO("stopped", "node_id=%d", n->id);
 }

@@ -20,6 +20,7 @@ struct txns;
 struct producer_ids;
 struct barrier;
 struct fetch_sessions;
+struct quotas;
 struct controller_host;
 struct suspects;
 
@@ -40,7 +41,8 @@ struct node {
     struct mutex fetch_sessions_lock;
     struct fetch_sessions *fetch_sessions; /* guarded by fetch_sessions_lock */
     struct suspects *suspects;             /* brokers that seem dead */
-    struct barrier *barrier;               /* waiting until every broker has a change */
+    struct quotas *quotas;
+    struct barrier *barrier;            /* waiting until every broker has a change */
     struct controller_host *controller; /* sessions of brokers, while this node leads the quorum */
 
     _Atomic size_t request_bytes; /* of all frames in flight: queued.max.request.bytes */

@@ -2,6 +2,7 @@
 #include "broker/handover.h"
 #include "broker/leader_hint.h"
 #include "broker/node.h"
+#include "broker/quotas.h"
 #include "broker/request.h"
 #include "broker/topic_settings.h"
 #include "broker/txn_append.h"
@@ -157,6 +158,8 @@ static void finish(struct request *req)
             if (p->error_code != ERR_NONE)
                 p->base_offset = -1;
         }
+    out->throttle_time_ms = quotas_record(req, QUOTA_PRODUCE, (int64_t)req->frame_size);
+    conn_mute(req->conn, out->throttle_time_ms);
     if (in->acks == ACKS_NONE) {
         /* No answer; the end of the connection is the only sign of failure (as in Kafka). */
         request_reply_silently(req, failed);

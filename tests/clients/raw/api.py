@@ -196,7 +196,7 @@ def read_produce(r, version):
         return partitions
 
     answer = r.array(read_topic)[0][0]
-    r.i32()
+    answer.throttle = r.i32()
     answer.endpoints = read_endpoints(r.tags().get(0))
     return answer
 
