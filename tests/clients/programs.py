@@ -1,4 +1,6 @@
 """Client programs of other languages: each runs all its scenarios and prints a line about each."""
+import os
+import re
 import shutil
 import subprocess
 
@@ -19,6 +21,16 @@ def need(*tools):
             pytest.skip(f"this machine has no {tool}", allow_module_level=True)
 
 
+def need_go():
+    need("go")
+    wanted = re.search(r"(?m)^go ([\d.]+)", (HERE / "go" / "go.mod").read_text())[1]
+    found = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True,
+                           env={**os.environ, "GOTOOLCHAIN": "local"}).stdout.strip()
+    numbers = re.findall(r"\d+", found)
+    if [int(n) for n in numbers] < [int(n) for n in wanted.split(".")]:
+        pytest.skip(f"this machine has {found}, go {wanted} is needed", allow_module_level=True)
+
+
 def prepare(name):
     """Build the program of the folder `name`; where its parts are."""
     subprocess.run([str(HERE / "prepare"), str(build_dir()), name], check=True)
@@ -33,6 +45,10 @@ def lines_of(command, env=None, timeout_s=240):
         return (done.stdout + done.stderr).splitlines()
     except subprocess.TimeoutExpired as err:
         return (err.stdout or b"").decode().splitlines() + ["timed out"]
+
+
+def run_go(name, bootstrap):
+    return lines_of([prepare(f"go/{name}") / "program", bootstrap])
 
 
 def expect_pass(lines, name):

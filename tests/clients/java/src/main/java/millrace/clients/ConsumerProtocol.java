@@ -9,7 +9,6 @@ import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.*;
 import org.apache.kafka.common.GroupType;
 import org.apache.kafka.common.TopicPartition;
-import org.apache.kafka.common.errors.InvalidRegularExpression;
 
 /** Groups of the consumer protocol (KIP-848): group.protocol=consumer. */
 final class ConsumerProtocol {
@@ -23,12 +22,11 @@ final class ConsumerProtocol {
         all.put("consumer_protocol_follows_new_partitions_and_topics",
             ConsumerProtocol::newPartitions);
         all.put("consumer_protocol_group_moves_from_classic_and_back", ConsumerProtocol::moves);
-        all.put("consumer_protocol_subscribes_by_expression", ConsumerProtocol::expressions);
         all.put("consumer_protocol_static_member_comes_back_to_its_partitions",
             ConsumerProtocol::staticMember);
     }
 
-    private static Consumer<byte[], byte[]> member(String group, Object... pairs) {
+    static Consumer<byte[], byte[]> member(String group, Object... pairs) {
         List<Object> all =
             new ArrayList<>(List.of("group.id", group, "group.protocol", "consumer"));
         all.addAll(List.of(pairs));
@@ -36,7 +34,7 @@ final class ConsumerProtocol {
     }
 
     @SafeVarargs
-    private static void awaitCounts(String what, int each, Consumer<byte[], byte[]>... members)
+    static void awaitCounts(String what, int each, Consumer<byte[], byte[]>... members)
             throws Exception {
         await(what, () -> {
             boolean all = true;
@@ -180,21 +178,6 @@ final class ConsumerProtocol {
             one.close();
             two.close();
             check(got.size() == 12, "read " + got.size());
-        }
-    }
-
-    private static void expressions() throws Exception {
-        String prefix = unique("expr");
-        admin.createTopics(List.of(new NewTopic(prefix + "-one", 2, (short) 3))).all().get();
-        try (Consumer<byte[], byte[]> one = member(unique("group"));
-             Consumer<byte[], byte[]> wrong = member(unique("group"))) {
-            one.subscribe(new SubscriptionPattern(prefix + "-(one|two)"));
-            awaitCounts("two", 2, one);
-            admin.createTopics(List.of(new NewTopic(prefix + "-two", 3, (short) 3),
-                new NewTopic(prefix + "-three", 1, (short) 3))).all().get();
-            awaitCounts("five", 5, one);
-            wrong.subscribe(new SubscriptionPattern("(?=x)x"));
-            expect(InvalidRegularExpression.class, () -> take(wrong, 1));
         }
     }
 

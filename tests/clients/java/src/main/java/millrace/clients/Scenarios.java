@@ -50,7 +50,9 @@ public final class Scenarios {
         all.put("max_block_ms_bounds_the_wait_for_an_unknown_partition", Scenarios::maxBlock);
         all.put("connections_max_idle_ms_closes_and_comes_back", Scenarios::maxIdle);
         all.put("buffer_memory_smaller_than_the_load_only_slows", Scenarios::bufferMemory);
+        Transactions.addTo(all);
         ConsumerProtocol.addTo(all);
+        addExpressions(all);
         if (args.length > 1)
             all.keySet().removeIf(name -> !name.startsWith(args[1]));
         for (Map.Entry<String, Scenario> one : all.entrySet()) {
@@ -63,6 +65,16 @@ public final class Scenarios {
             }
         }
         admin.close();
+    }
+
+    private static void addExpressions(Map<String, Scenario> all) throws Exception {
+        try {
+            Class<?> type = Class.forName("millrace.clients.Expressions");
+            all.put("consumer_protocol_subscribes_by_expression",
+                (Scenario) type.getDeclaredConstructor().newInstance());
+        } catch (ClassNotFoundException err) {
+            /* built against a client that knows none (java3/) */
+        }
     }
 
     private static void roundTrip(String codec, String acks) throws Exception {
