@@ -12,6 +12,11 @@
 #include "proto/base/clock.h"
 #include "proto/base/logging.h"
 
+struct lost_replica {
+    struct uuid topic_id;
+    int32_t index;
+};
+
 struct wiring {
     struct node *node;
     struct inbox inbox;
@@ -22,7 +27,9 @@ struct wiring {
     struct list waiting;   /* guarded by lock: struct wiring_waiter.link */
     _Atomic int64_t index; /* of `applied`, -1: none yet; written under lock */
     struct image *applied; /* written by BACKGROUND, under lock */
-    bool strays_removed;   /* BACKGROUND only */
+    bool strays_removed;   /* BACKGROUND only, as the next two */
+    bool cluster_noted;
+    VEC(struct lost_replica) lost; /* the only one in sync, on a disk that is gone */
     struct departures *departures;
 };
 
@@ -77,6 +84,49 @@ static void state_of(const struct image *img, const struct image_partition *p,
         out->isr[i] = p->isr[i];
 }
 
+/* --- Replicas on a disk that was replaced --- */
+
+/*
+ * Alone in the ISR, and nothing of it is here, because the disk is another one: whoever led with an
+ * empty log now would make the others throw away what they have. So no role is taken over before
+ * somebody else leads, or the old disk is back.
+ */
+static bool is_lost(struct wiring *w, const struct image_topic *topic, int32_t index)
+{
+    FOR_EACH (lost, w->lost.items, w->lost.count)
+        if (uuid_equal(lost->topic_id, topic->id) && lost->index == index)
+            return true;
+    const struct image_partition *p = &topic->partitions[index];
+    struct node *node = w->node;
+    if (w->applied != NULL || !contains(p->isr, p->isr_count, node->id) ||
+        !replicas_disk_is_new(node->replicas))
+        return false;
+    struct replica *r = replicas_find(node->replicas, topic->id, index);
+    replica_unref(r);
+    if (r != NULL)
+        return false;
+    vec_push(&w->lost, ((struct lost_replica){topic->id, index}));
+    LOG_ERROR("the only replica in sync was on a disk that is gone",
+              "topic=" SLICE_FMT
+              " partition=%d way_out=\"start this node with its old disk, or set "
+              "unclean.leader.election.enable=true for the topic, which loses what only this "
+              "replica had\"",
+              SLICE_ARG(topic->name), index);
+    return true;
+}
+
+/* Somebody else is in sync now, or the topic is gone. */
+static void lost_sweep(struct wiring *w, const struct image *img)
+{
+    for (size_t i = w->lost.count; i-- > 0;) {
+        const struct lost_replica *lost = &w->lost.items[i];
+        const struct image_topic *t = image_find_topic_by_id(img, lost->topic_id);
+        const struct image_partition *p = t ? image_find_partition(t, lost->index) : NULL;
+        if (p == NULL || !contains(p->isr, p->isr_count, w->node->id))
+            vec_remove(&w->lost, i);
+    }
+}
+
 static void topic_apply(struct wiring *w, const struct image *img, const struct image_topic *topic,
                         const struct image_topic *before)
 {
@@ -89,6 +139,11 @@ static void topic_apply(struct wiring *w, const struct image *img, const struct 
             const struct image_partition *old = before ? image_find_partition(before, i) : NULL;
             if (old != NULL && contains(old->replicas, old->replicas_count, node->id))
                 replicas_remove(node->replicas, topic->id, i);
+            continue;
+        }
+        if (is_lost(w, topic, i)) {
+            if (p->leader == node->id)
+                wiring_replica_failed(w, topic->id, i, false);
             continue;
         }
         struct partition_state state;
@@ -162,7 +217,6 @@ static void strays_remove(struct wiring *w, const struct image *img)
     if (w->strays_removed)
         return;
     w->strays_removed = true;
-    replicas_note_cluster(w->node->replicas, img->cluster_id);
     replicas_remove_strays(w->node->replicas, stray_keep, &keeping);
 }
 
@@ -230,6 +284,7 @@ static void image_apply(struct wiring *w, struct image *img)
     }
     strays_remove(w, img);
     struct image *before = w->applied;
+    lost_sweep(w, img);
     bool all = broker_configs_changed(before, img) || presence_changed(before, img);
     for (int i = 0; i < img->topics_count; i++) {
         const struct image_topic *topic = img->topics[i];
@@ -243,6 +298,11 @@ static void image_apply(struct wiring *w, struct image *img)
     w->applied = img;
     mutex_unlock(&w->lock);
     image_unref(before);
+    /* From then on the disk is not new any more: not as long as something on it is missing. */
+    if (!w->cluster_noted && w->lost.count == 0) {
+        w->cluster_noted = true;
+        replicas_note_cluster(w->node->replicas, img->cluster_id);
+    }
     fetchers_update(w->node, img);
     index_reached(w, img->index);
 }
@@ -411,6 +471,7 @@ void wiring_stop(struct node *node)
     atomic_store(&w->stopping, true);
     nudge(w);
     pthread_join(w->thread, NULL);
+    vec_deinit(&w->lost);
     inbox_close(&w->inbox);
     index_reached(w, INT64_MAX); /* nobody waits for a node that stops */
     mutex_lock(&w->lock);        /* the quorum may publish still */

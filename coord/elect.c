@@ -131,6 +131,16 @@ void election_force(struct election *e, int32_t node_id)
         e->elr_count = 0; /* unclean: what the others have and the leader has not is given up */
 }
 
+void election_without(struct election *e, int32_t node_id)
+{
+    for (int i = 0; e->unclean_allowed && i < e->p->replicas_count; i++) {
+        if (e->p->replicas[i] == node_id || !active(e, e->p->replicas[i]))
+            continue;
+        election_force(e, e->p->replicas[i]);
+        return;
+    }
+}
+
 void election_run(struct election *e)
 {
     int32_t chosen = e->leader;

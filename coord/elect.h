@@ -30,6 +30,8 @@ void election_init(struct election *e, const struct image *img, const struct ima
                    int32_t partition);
 /* This replica may have lost data: it leaves ISR and ELR, except as the last member of both. */
 void election_unclean(struct election *e, int32_t node_id);
+/* Where unclean elections are allowed: any active replica but this one leads. */
+void election_without(struct election *e, int32_t node_id);
 /* Replace the ISR; leaving members become eligible where the rule says so. */
 void election_set_isr(struct election *e, const int32_t *isr, int count);
 /* Keep or choose the leader; members that are not active leave when an active leader remains. */

@@ -3,8 +3,8 @@
  * in which a scrub found damage.
  *
  * It leaves ISR and ELR, and whoever else is in sync leads. As the last one in sync it stays there,
- * without a leader: the partition comes back with that disk or by an unclean election. One that is
- * only damaged goes on serving then.
+ * without a leader: the partition comes back with that disk, or where the topic allows an unclean
+ * election. One that is only damaged goes on serving then.
  */
 #include "coord/elect.h"
 #include "coord/metadata_internal.h"
@@ -14,8 +14,10 @@ static void give_up(struct election *e, int32_t node_id)
     if (e->leader == node_id)
         e->leader = -1;
     election_unclean(e, node_id);
-    if (ids_contain(e->isr, e->isr_count, node_id))
+    if (ids_contain(e->isr, e->isr_count, node_id)) {
+        election_without(e, node_id);
         return;
+    }
     e->unclean_allowed = false; /* it could choose this very replica */
     election_run(e);
 }

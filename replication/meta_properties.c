@@ -57,12 +57,13 @@ static int store(struct replicas *rs, const struct log_dir *dir, struct slice cl
     return err;
 }
 
-int meta_properties_load(struct replicas *rs, const struct log_dir *dir)
+int meta_properties_load(struct replicas *rs, struct log_dir *dir)
 {
     char path[FS_PATH_MAX], id[UUID_TEXT_SIZE], *text;
     file_path(dir, path);
     int err = fs_read_text(rs->fs, path, &text, FILE_BYTES_MAX);
     if (err == -ENOENT) {
+        dir->is_new = true;
         uuid_to_text(rng_system_uuid(), id);
         err = store(rs, dir, SLICE_NULL, slice_from_text(id));
         return err == -ENOSPC || err == -EROFS ? 0 : err;
@@ -77,8 +78,17 @@ int meta_properties_load(struct replicas *rs, const struct log_dir *dir)
                   path, SLICE_ARG(node_id), self);
         err = -EINVAL;
     }
+    dir->is_new = slice_is_null(value_of(text, "cluster.id"));
     free(text);
     return err;
+}
+
+bool replicas_disk_is_new(const struct replicas *rs)
+{
+    for (int i = 0; i < rs->dirs_count; i++)
+        if (rs->dirs[i].is_new)
+            return true;
+    return false;
 }
 
 /* 0; -EINVAL: the folder is another cluster's. */

@@ -52,6 +52,9 @@ enum error_code replicas_open(const struct replicas_options *options, const stru
 /* The broker epoch under which this data was last closed cleanly, as all folders' markers say
  * (KIP-966); -1: it was not, or some of it. */
 int64_t replicas_clean_epoch(const struct replicas *rs);
+/* Whether any of the folders was nobody's before, until replicas_note_cluster(): then data that
+ * this node should have may have been on another disk. */
+bool replicas_disk_is_new(const struct replicas *rs);
 /* The epoch that the markers of the next clean close shall name. Any thread. */
 void replicas_set_broker_epoch(struct replicas *rs, int64_t broker_epoch);
 /* Flush everything, write checkpoints and the clean-shutdown marker, stop the threads. */

@@ -42,6 +42,7 @@ enum checkpoint_file {
 struct log_dir {
     char *path;
     bool failed;         /* guarded by the table lock */
+    bool is_new;         /* made by this process, or by one that did not find its cluster */
     bool clean;          /* its clean-shutdown marker was there */
     int64_t clean_epoch; /* the broker epoch that the marker named, -1: none */
     int replicas_count;
@@ -101,7 +102,7 @@ struct replica_entry *replica_entry_new(struct replicas *rs, int log_dir, struct
 void replica_folder(const struct replica_entry *e, char path[FS_PATH_MAX]);
 
 /* meta_properties.c: write the file where it is missing. -EINVAL: another node's folder; -errno. */
-int meta_properties_load(struct replicas *rs, const struct log_dir *dir) MUST_CHECK;
+int meta_properties_load(struct replicas *rs, struct log_dir *dir) MUST_CHECK;
 
 /* loading.c: all log folders, before any other thread runs. ERR_KAFKA_STORAGE_ERROR when none of
  * them is usable. */

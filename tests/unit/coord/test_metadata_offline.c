@@ -98,6 +98,25 @@ static void the_last_in_sync_stays_without_leading(void **unused)
     kit_deinit(&k);
 }
 
+static void an_unclean_election_takes_another_than_the_one_that_failed(void **unused)
+{
+    (void)unused;
+    struct kit k;
+    begin(&k, "1");
+    assert_int_equal(failed(&k, 2, 0), ERR_NONE);
+    assert_int_equal(failed(&k, 3, 0), ERR_NONE);
+    assert_ids(partition(&k)->isr, partition(&k)->isr_count, 1);
+    struct command_config_op op = {SLICE("unclean.leader.election.enable"), CONFIG_SET,
+                                   SLICE("true")};
+    struct alter_configs c = {.topic = SLICE("t"), .ops = &op, .ops_count = 1};
+    assert_int_equal(KIT_RUN(&k, alter_configs, &c), ERR_NONE);
+    assert_int_equal(partition(&k)->leader, 1);
+    assert_int_equal(failed(&k, 1, 0), ERR_NONE);
+    assert_int_equal(partition(&k)->leader, 2);
+    assert_ids(partition(&k)->isr, partition(&k)->isr_count, 2);
+    kit_deinit(&k);
+}
+
 static void a_report_of_an_earlier_life_is_refused(void **unused)
 {
     (void)unused;
@@ -115,6 +134,7 @@ int main(void)
         cmocka_unit_test(it_is_not_eligible_below_the_minimum),
         cmocka_unit_test(a_damaged_one_leaves_while_another_is_in_sync),
         cmocka_unit_test(the_last_in_sync_stays_without_leading),
+        cmocka_unit_test(an_unclean_election_takes_another_than_the_one_that_failed),
         cmocka_unit_test(a_report_of_an_earlier_life_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
