@@ -70,10 +70,26 @@ def await_all_isrs(cluster, names, size):
     until(complete, 60, f"ISRs of {size} everywhere")
 
 
-def test_c10_rolling_restart_leaves_no_partition_without_a_leader(shared):
+def identities(cluster):
+    return {cluster.metadata(node).cluster_id for node in cluster.live()}
+
+
+def epochs(cluster, topics):
+    """The oldest that any node tells of each partition."""
+    out = {}
+    for node in cluster.live():
+        for topic in cluster.metadata(node).topics:
+            for p in topic.partitions.values() if topic.name in topics else ():
+                key = (topic.name, p.index)
+                out[key] = min(p.epoch, out.get(key, p.epoch))
+    return out
+
+
+def test_b14_c10_c15_rolling_restart_leaves_no_partition_without_a_leader(shared):
     names = {f"rolled-{i}" for i in range(TOPICS)}
     create_many(shared, sorted(names))
     await_all_isrs(shared, names, 3)
+    identity, before = identities(shared), epochs(shared, names)
     loaded = shared.create_topic("rolled-under-load", 6, min_insync_replicas="2")
     with Load(shared.bootstrap(), loaded, 6, rate=200) as load, Leaders(shared, names) as leaders:
         load.await_acks()
@@ -86,6 +102,9 @@ def test_c10_rolling_restart_leaves_no_partition_without_a_leader(shared):
                 await_all_isrs(shared, names, 3)
     print(f"{len(names)} topics: none without a leader for longer than "
           f"{leaders.longest_s * 1000:.0f} ms in {leaders.looks} looks")
+    assert len(identity) == 1 and identities(shared) == identity
+    after = epochs(shared, names)
+    assert all(after[partition] >= epoch for partition, epoch in before.items()), "epochs went back"
     assert leaders.looks > 10 and leaders.longest_s < LEADERLESS_S * SLOWER
     assert load.fatal is None and not load.failures
     check_history(load.acks, read_all(shared.bootstrap(), loaded, 6))
