@@ -287,5 +287,4 @@ void server_stop(struct node *node)
     each_thread(node, part_stop);
     free(s->idle_timers);
     s->idle_timers = NULL;
-    s->count = 0;
 }

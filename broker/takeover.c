@@ -70,7 +70,7 @@ static void answered(void *arg, int err, const void *response)
     p->asking = false;
     if (err == 0)
         p->heard = MAX(p->heard, a->index);
-    else if (!p->failed)
+    else if (!p->failed && t->timer != NULL)
         LOG_INFO("a broker has not heard yet which groups are coordinated here, asking again",
                  "broker=%d error=\"%s\"", a->node_id, strerror(-err));
     p->failed = err != 0;
