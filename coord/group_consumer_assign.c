@@ -20,7 +20,7 @@ struct wanted {
     struct arena arena;
     const struct image *img;
     bool *marks;                       /* by place in img->topics */
-    int32_t *numbers;                  /* likewise: place in topics */
+    int32_t *numbers;                  /* likewise: place in topics; wanted_number() */
     const struct image_topic **topics; /* by id */
     int32_t count;
 };
@@ -47,26 +47,40 @@ static void mark_names(struct wanted *w, const struct consumer_names *names)
     }
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    const struct image_topic *x = *(const struct image_topic *const *)a;
+    const struct image_topic *y = *(const struct image_topic *const *)b;
+    return memcmp(x->id.bytes, y->id.bytes, sizeof(x->id.bytes));
+}
+
 static void wanted_find(struct wanted *w, const struct group_consumer *g, const struct image *img)
 {
     size_t count = (size_t)img->topics_count + 1;
     *w = (struct wanted){.img = img};
     arena_init(&w->arena, 0);
     w->marks = arena_need(&w->arena, count * sizeof(*w->marks));
-    w->numbers = arena_need(&w->arena, count * sizeof(*w->numbers));
-    w->topics = arena_need(&w->arena, count * sizeof(struct image_topic *));
     CONSUMER_MEMBERS(m, g)
     {
         mark_names(w, &m->topics);
         mark_names(w, consumer_regex_topics(g, m));
     }
-    for (int32_t i = 0; i < img->topics_count; i++) {
-        int32_t place = topic_place(img, img->topics_by_id[i]->name);
-        if (place < 0 || !w->marks[place])
-            continue;
-        w->numbers[place] = w->count;
-        w->topics[w->count++] = img->topics_by_id[i];
-    }
+    for (int32_t i = 0; i < img->topics_count; i++)
+        w->count += w->marks[i];
+    w->topics = arena_need(&w->arena, ((size_t)w->count + 1) * sizeof(struct image_topic *));
+    for (int32_t i = 0, n = 0; i < img->topics_count; i++)
+        if (w->marks[i])
+            w->topics[n++] = img->topics[i];
+    if (w->count > 0)
+        qsort(w->topics, (size_t)w->count, sizeof(struct image_topic *), compare_ids);
+}
+
+/* Places by name to numbers by id; for those that are marked. */
+static void wanted_number(struct wanted *w)
+{
+    w->numbers = arena_need(&w->arena, ((size_t)w->img->topics_count + 1) * sizeof(*w->numbers));
+    for (int32_t i = 0; i < w->count; i++)
+        w->numbers[topic_place(w->img, w->topics[i]->name)] = i;
 }
 
 /* --- Has it changed? --- */
@@ -187,6 +201,7 @@ void consumer_assign(struct group_consumer *g, const struct consumer_event *even
         return;
     struct wanted w;
     wanted_find(&w, g, event->img);
+    wanted_number(&w);
     struct assignor_group group = {.img = event->img, .topics = w.topics, .topics_count = w.count};
     group.members = arena_need(&w.arena, ((size_t)g->members_count + 1) * sizeof(*group.members));
     CONSUMER_MEMBERS(m, g)
