@@ -13,7 +13,7 @@ import sys
 
 PAGE = "tests/cases.md"
 NUMBERED = re.compile(r"(?:test_)?((?:[ctb]\d\d_)+)[a-z0-9_]+")
-FUNCTION = re.compile(r"^\s*(?:def|static void) (\w+)\(", re.M)
+FUNCTION = re.compile(r"^\s*(?:(?:async )?def|static void) (\w+)\(", re.M)
 ROW = re.compile(r"^\| ([TBC]\d\d) \|(.*)\|$", re.M)
 COMPLETE = {"T": 22, "B": 23}  # all of these; of C the page has those that there are
 NOT_HERE = "not here: "
