@@ -15,6 +15,8 @@ static const struct config_bounded BOUNDED[] = {
      CONFIG_CONSUMER_SESSION_MAX_MS},
     {"consumer.heartbeat.interval.ms", CONFIG_CONSUMER_HEARTBEAT_MS,
      CONFIG_CONSUMER_HEARTBEAT_MIN_MS, CONFIG_CONSUMER_HEARTBEAT_MAX_MS},
+    {"consumer.assignment.interval.ms", CONFIG_CONSUMER_ASSIGNMENT_MS,
+     CONFIG_CONSUMER_ASSIGNMENT_MIN_MS, CONFIG_CONSUMER_ASSIGNMENT_MAX_MS},
 };
 
 const struct config_bounded *config_bounded_find(struct slice name)

@@ -67,22 +67,19 @@ static int32_t setting(struct groups *gs, struct slice id, const struct image *i
 {
     const struct config *c = &gs->node->config;
     const struct config_bounded *b = config_bounded_find(slice_from_text(name));
-    struct slice own = image_resource_config(img, RESOURCE_GROUP, id, slice_from_text(b->name));
-    if (slice_is_null(own))
-        return (int32_t)config_number(c, b->key);
     struct config_node node = topic_config_node(c);
     int64_t value = group_config_number(img, id, b->name, &node);
+    if (slice_is_null(image_resource_config(img, RESOURCE_GROUP, id, slice_from_text(b->name))))
+        return (int32_t)value;
     return (int32_t)MIN(MAX(value, config_number(c, b->min)), config_number(c, b->max));
 }
 
 void group_configure(struct groups *gs, struct slice id, struct group *g, const struct image *img)
 {
-    struct config_node node = topic_config_node(&gs->node->config);
     struct consumer_config *config = &g->consumer->config;
     config->session_ms = setting(gs, id, img, "consumer.session.timeout.ms");
     config->heartbeat_ms = setting(gs, id, img, "consumer.heartbeat.interval.ms");
-    config->assignment_interval_ms =
-        (int32_t)group_config_number(img, id, "consumer.assignment.interval.ms", &node);
+    config->assignment_interval_ms = setting(gs, id, img, "consumer.assignment.interval.ms");
     config->classic_session_min_ms = g->classic.config.session_min_ms;
     config->classic_session_max_ms = g->classic.config.session_max_ms;
     config->size_max = (int32_t)config_number(&gs->node->config, CONFIG_CONSUMER_SIZE_MAX);

@@ -4,11 +4,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-/* The bounds of consumer.session and consumer.heartbeat are the brokers' settings: they check them
- * when a value is set, and keep to them when it is used. */
+/* The bounds of what begins with consumer. are the brokers' settings: they check them when a value
+ * is set, and keep to them when it is used. */
 const struct topic_config group_configs[] = {
     {"consumer.assignment.interval.ms", CONFIG_INT, "1000", "group.consumer.assignment.interval.ms",
-     0, 15000, NULL, "Shortest time between two assignments of the group.", false},
+     0, INT32_MAX, NULL, "Shortest time between two assignments of the group.", false},
     {"consumer.heartbeat.interval.ms", CONFIG_INT, "5000", "group.consumer.heartbeat.interval.ms",
      1, INT32_MAX, NULL, "Time between two heartbeats of a member.", false},
     {"consumer.session.timeout.ms", CONFIG_INT, "45000", "group.consumer.session.timeout.ms", 1,

@@ -26,6 +26,7 @@ COMMON = [
     "consumer_protocol_partition_is_never_two_members_at_a_time",
     "consumer_protocol_follows_new_partitions_and_topics",
     "consumer_protocol_group_moves_from_classic_and_back",
+    "consumer_protocol_offsets_in_a_transaction",
     "consumer_protocol_static_member_comes_back_to_its_partitions",
 ]
 

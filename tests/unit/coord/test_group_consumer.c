@@ -514,6 +514,23 @@ TEST(commits_are_checked_by_member_epoch)
     ck_free(k);
 }
 
+TEST(offsets_expire_by_their_age_but_not_of_topics_that_are_read)
+{
+    struct consumer_kit *k = ck_new(1);
+    struct group_offset_age read = {SLICE("a"), 1000, -1}, left = {SLICE("b"), 1000, -1};
+    ck_topic(k, "a", 1);
+    ck_join(k, 0, "a");
+    assert_false(group_consumer_offset_expired(&k->g, &read, 999999, 500));
+    assert_false(group_consumer_offset_expired(&k->g, &left, 1499, 500));
+    assert_true(group_consumer_offset_expired(&k->g, &left, 1500, 500));
+    left.expire_time_ms = 5000; /* an old client asked for it */
+    assert_false(group_consumer_offset_expired(&k->g, &left, 4999, 500));
+    assert_true(group_consumer_offset_expired(&k->g, &left, 5000, 500));
+    ck_leave(k, 0, CONSUMER_EPOCH_LEAVE);
+    assert_true(group_consumer_offset_expired(&k->g, &read, 1500, 500));
+    ck_free(k);
+}
+
 /* --- Chance --- */
 
 static uint32_t draw(uint64_t *seed, uint32_t below)
@@ -599,6 +616,7 @@ int main(void)
         cmocka_unit_test(a_heartbeat_without_news_waits_for_a_write_that_is_under_way),
         cmocka_unit_test(a_new_coordinator_goes_on_where_the_old_one_was),
         cmocka_unit_test(commits_are_checked_by_member_epoch),
+        cmocka_unit_test(offsets_expire_by_their_age_but_not_of_topics_that_are_read),
         cmocka_unit_test(no_partition_is_ever_two_members_and_all_ends_well),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@ import java.util.*;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.consumer.*;
+import org.apache.kafka.clients.producer.Producer;
 import org.apache.kafka.common.GroupType;
 import org.apache.kafka.common.TopicPartition;
 
@@ -22,6 +23,7 @@ final class ConsumerProtocol {
         all.put("consumer_protocol_follows_new_partitions_and_topics",
             ConsumerProtocol::newPartitions);
         all.put("consumer_protocol_group_moves_from_classic_and_back", ConsumerProtocol::moves);
+        all.put("consumer_protocol_offsets_in_a_transaction", ConsumerProtocol::transaction);
         all.put("consumer_protocol_static_member_comes_back_to_its_partitions",
             ConsumerProtocol::staticMember);
     }
@@ -136,6 +138,36 @@ final class ConsumerProtocol {
             take(one, 6);
             admin.deleteTopics(List.of(topic)).all().get();
             awaitCounts("two again", 2, one);
+        }
+    }
+
+    private static void transaction() throws Exception {
+        String topic = newTopic(1);
+        String group = unique("group");
+        TopicPartition part = new TopicPartition(topic, 0);
+        produceTo(topic, 1, 5);
+        try (Consumer<byte[], byte[]> one = member(group);
+             Producer<byte[], byte[]> producer = producer("transactional.id", unique("txn"))) {
+            one.subscribe(List.of(topic));
+            take(one, 5);
+            ConsumerGroupMetadata stale = new ConsumerGroupMetadata(group,
+                one.groupMetadata().generationId() + 1, one.groupMetadata().memberId(),
+                Optional.empty());
+            producer.initTransactions();
+            producer.beginTransaction();
+            producer.sendOffsetsToTransaction(Map.of(part, new OffsetAndMetadata(3)),
+                one.groupMetadata());
+            producer.abortTransaction();
+            check(one.committed(Set.of(part)).get(part) == null, "aborted");
+            producer.beginTransaction();
+            producer.sendOffsetsToTransaction(Map.of(part, new OffsetAndMetadata(4)),
+                one.groupMetadata());
+            producer.commitTransaction();
+            check(one.committed(Set.of(part)).get(part).offset() == 4, "committed");
+            producer.beginTransaction();
+            expect(CommitFailedException.class, () -> producer.sendOffsetsToTransaction(
+                Map.of(part, new OffsetAndMetadata(5)), stale));
+            producer.abortTransaction();
         }
     }
 
