@@ -65,6 +65,14 @@ static void on_forward(void *arg, int32_t leader_id, int64_t sequence, struct sl
     link_forward(n->link, sequence, batch);
 }
 
+static void on_disk_full(void *arg)
+{
+    struct node *n = arg;
+    struct replicas *open = atomic_load(&n->open_replicas);
+    if (open != NULL)
+        replicas_disk_full(open);
+}
+
 static void on_adopt(void *arg, int fd)
 {
     server_adopt(arg, fd);
@@ -130,6 +138,7 @@ static int replicas_begin(struct node *n, char **dirs, int count)
         .flush_threads = (int)config_number(&n->config, CONFIG_FLUSH_THREADS),
         .recovery_threads = (int)config_number(&n->config, CONFIG_RECOVERY_THREADS),
         .open_files_max = (int)config_number(&n->config, CONFIG_OPEN_FILES),
+        .reserve_bytes = config_number(&n->config, CONFIG_LOG_RESERVE),
         .checkpoint_interval_ms = config_number(&n->config, CONFIG_HW_CHECKPOINT_MS),
         .retention_check_interval_ms = config_number(&n->config, CONFIG_RETENTION_CHECK_MS),
         .cleaner = {.enabled = config_number(&n->config, CONFIG_CLEANER) != 0,
@@ -144,6 +153,7 @@ static int replicas_begin(struct node *n, char **dirs, int count)
                       .replica_failed = on_replica_failed},
     };
     enum error_code err = replicas_open(&options, &fs_real, &n->replicas);
+    atomic_store(&n->open_replicas, n->replicas);
     return err == ERR_NONE ? 0 : -EIO;
 }
 
@@ -237,7 +247,8 @@ static int quorum_begin(struct node *n, const char *dir)
                       .published = on_published,
                       .status_changed = on_status_changed,
                       .forward = on_forward,
-                      .adopt = on_adopt},
+                      .adopt = on_adopt,
+                      .disk_full = on_disk_full},
     };
     if (rc == 0)
         rc = quorum_start(&options, &n->quorum);

@@ -29,9 +29,10 @@ struct node {
     int32_t id;
     struct uuid incarnation; /* of this process */
     struct net net;
-    struct server *server;     /* listeners and connections */
-    struct quorum *quorum;     /* coord */
-    struct replicas *replicas; /* replication */
+    struct server *server;                    /* listeners and connections */
+    struct quorum *quorum;                    /* coord */
+    struct replicas *replicas;                /* replication */
+    _Atomic(struct replicas *) open_replicas; /* the same, for QUORUM, which starts earlier */
     struct link *link;         /* to the active controller: hello, forwarded commands */
     struct fetchers *fetchers; /* follower fetching, one client per leader */
     struct wiring *wiring;     /* metadata -> partitions, ISR proposals -> commands */

@@ -256,6 +256,7 @@ static void stop(struct quorum *q, bool abrupt)
         return;
     q->abrupt = abrupt;
     q->stop_message.run = stop_arrived;
+    state_give_up(q->state);
     inbox_post(&q->inbox, &q->stop_message);
     pthread_join(q->thread, NULL);
 }
@@ -371,7 +372,7 @@ static int folder_open(struct quorum *q)
     if (err != 0)
         return err;
     snprintf(path, sizeof(path), "%s/metadata.db", q->dir);
-    return state_open(path, &q->state);
+    return state_open(path, q->options.callbacks.disk_full, q->options.callbacks.arg, &q->state);
 }
 
 /* The caller's strings need not outlive quorum_start(). */

@@ -51,6 +51,9 @@ struct quorum_callbacks {
     /* QUORUM thread: carry this node's batch (encoded) to the broker `leader_id`; answer by
      * quorum_forwarded(), any thread, exactly once. */
     void (*forward)(void *arg, int32_t leader_id, int64_t sequence, struct slice batch);
+    /* QUORUM thread: the database met a full disk. Whoever can makes room; until then the thread
+     * waits, and this node takes no part in the cluster. */
+    void (*disk_full)(void *arg);
 };
 
 struct quorum_options {

@@ -4,11 +4,14 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "coord/image_resources.h"
 #include "coord/txn.h"
 #include "proto/base/logging.h"
+
+#define ROOM_WAIT_MS 100 /* between two looks at a full disk */
 
 static const char *const statements[STATE_STATEMENTS] = {
     [STATE_BEGIN] = "BEGIN IMMEDIATE",
@@ -107,14 +110,18 @@ static void remove_files(const char *path)
     }
 }
 
-int state_open(const char *path, struct state **out)
+int state_open(const char *path, void (*disk_full)(void *arg), void *arg, struct state **out)
 {
     static const char settings[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;"
-                                   "PRAGMA wal_autocheckpoint=4000; PRAGMA temp_store=MEMORY;";
+                                   "PRAGMA wal_autocheckpoint=4000; PRAGMA temp_store=MEMORY;"
+                                   /* Only a commit writes, so only a commit meets a full disk. */
+                                   "PRAGMA cache_spill=OFF;";
     *out = NULL;
     remove_files(path);
     struct state *s = mem_zalloc(sizeof(*s));
     s->path = mem_strdup(path);
+    s->disk_full = disk_full;
+    s->disk_full_arg = arg;
     mutex_init(&s->lock);
     int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_FULLMUTEX;
     if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK ||
@@ -433,15 +440,55 @@ static void put(struct state *s, const struct change *c, const struct image *img
     }
 }
 
-void state_apply(struct state *s, int64_t index, const struct changes *changes,
-                 const struct image *img)
+/* false: the disk is full, and nothing of the transaction is there. */
+static bool commit(struct state *s)
 {
-    if (changes->list.count == 0)
-        return;
+    int rc = sqlite3_step(s->statements[STATE_COMMIT]);
+    if (rc != SQLITE_DONE && (rc & 0xff) != SQLITE_FULL)
+        state_fail(s->db, "COMMIT");
+    sqlite3_reset(s->statements[STATE_COMMIT]);
+    if (rc != SQLITE_DONE && sqlite3_get_autocommit(s->db) == 0 &&
+        sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL) != SQLITE_OK)
+        state_fail(s->db, "ROLLBACK");
+    return rc == SQLITE_DONE;
+}
+
+static void await_room(struct state *s, bool *told)
+{
+    struct timespec pause = {.tv_nsec = ROOM_WAIT_MS * 1000000};
+    if (atomic_load(&s->given_up))
+        state_fail(s->db, "waiting for room on the disk");
+    if (!*told)
+        LOG_ERROR("the metadata's disk is full, waiting for room", "path=%s", s->path);
+    if (s->disk_full != NULL)
+        s->disk_full(s->disk_full_arg);
+    nanosleep(&pause, NULL);
+    *told = true;
+}
+
+void state_give_up(struct state *s)
+{
+    if (s != NULL)
+        atomic_store(&s->given_up, true);
+}
+
+static bool apply_once(struct state *s, int64_t index, const struct changes *changes,
+                       const struct image *img)
+{
     run(s, STATE_BEGIN);
     FOR_EACH (change, changes->list.items, changes->list.count)
         put(s, change, img);
     put_cluster(s, "applied_index", SLICE_NULL, index);
     put_cluster(s, "image_index", SLICE_NULL, img->index);
-    run(s, STATE_COMMIT);
+    return commit(s);
+}
+
+void state_apply(struct state *s, int64_t index, const struct changes *changes,
+                 const struct image *img)
+{
+    bool told = false;
+    while (changes->list.count > 0 && !apply_once(s, index, changes, img))
+        await_room(s, &told);
+    if (told)
+        LOG_INFO("the metadata's disk has room again", "path=%s", s->path);
 }

@@ -3,9 +3,9 @@
  * readable with the sqlite3 shell while the node runs.
  *
  * The Raft log and its snapshots are the truth. The file is made anew at every start
- * (synchronous=OFF, WAL) and follows the log: one transaction a log entry. Any SQLite error while
- * applying stops the process, because a node that skipped a row would differ from the others for
- * ever.
+ * (synchronous=OFF, WAL) and follows the log: one transaction a log entry. On a full disk it waits
+ * for room; any other SQLite error while applying stops the process, because a node that skipped a
+ * row would differ from the others for ever.
  *
  * The writer belongs to the QUORUM thread. Readers on any thread borrow a read-only connection from
  * a pool.
@@ -20,8 +20,12 @@ struct state;
 
 extern const char state_schema[]; /* state_schema.c */
 
-/* Creates path anew. 0 or -EIO, logged. */
-int state_open(const char *path, struct state **out) MUST_CHECK;
+/* Creates path anew. 0 or -EIO, logged. disk_full(arg), NULL for none: see struct
+ * quorum_callbacks. */
+int state_open(const char *path, void (*disk_full)(void *arg), void *arg,
+               struct state **out) MUST_CHECK;
+/* Any thread: do not wait for room any more, but stop the process. NULL is fine. */
+void state_give_up(struct state *s);
 void state_close(struct state *s); /* NULL is fine */
 
 /* One log entry's changes; img is the view after it. */

@@ -50,6 +50,9 @@ struct state {
     char *path;                                 /* constant after open */
     sqlite3 *db;                                /* QUORUM only */
     sqlite3_stmt *statements[STATE_STATEMENTS]; /* QUORUM only */
+    void (*disk_full)(void *arg);               /* constant; NULL: none */
+    void *disk_full_arg;
+    _Atomic bool given_up;
     struct mutex lock;
     struct state_reader *readers[STATE_READERS_KEPT]; /* idle ones; guarded by lock */
     int readers_count;                                /* guarded by lock */

@@ -166,6 +166,8 @@ static void file_write(struct replicas *rs, struct log_dir *dir, enum checkpoint
     if (rc < 0)
         LOG_WARN("could not write a checkpoint, recovery will take longer", "file=%s error=\"%s\"",
                  path, strerror(-rc));
+    if (rc < 0)
+        dirs_suspect(rs, (int)(dir - rs->dirs), rc);
     if (rc == 0 && changed) {
         buffer_deinit(written);
         *written = text;
@@ -179,6 +181,8 @@ void checkpoints_write(struct replicas *rs)
 {
     for (int i = 0; i < rs->dirs_count; i++) {
         struct collected c = {0};
+        if (rs->dirs[i].failed)
+            continue; /* what it says still holds for its replicas */
         mutex_lock(&rs->lock);
         MAP_FOR_EACH (entry, &rs->table) {
             struct replica_entry *e = entry->value;

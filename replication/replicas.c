@@ -100,6 +100,7 @@ void replica_offline(struct replica_entry *e, const char *reason)
     LOG_ERROR("a replica is offline, its log failed", "topic=%s partition=%d dir=%s reason=\"%s\"",
               e->topic, e->base.index, rs->dirs[e->log_dir].path, reason);
     waiters_wake_all(e, ERR_KAFKA_STORAGE_ERROR);
+    dirs_suspect(rs, e->log_dir, -EIO);
     if (e->flushing) {
         e->doomed = true; /* a flush thread has the log's files in hand */
         return;
@@ -115,8 +116,17 @@ void replica_offline(struct replica_entry *e, const char *reason)
 /* Lock held: after a call that may have written. A log that is only full lives on. */
 static void check_log(struct replica_entry *e, enum error_code err, const char *doing)
 {
-    if (err == ERR_KAFKA_STORAGE_ERROR && log_is_failed(partition_log(e->base.partition)))
+    if (err != ERR_KAFKA_STORAGE_ERROR)
+        return;
+    if (log_is_failed(partition_log(e->base.partition)))
         replica_offline(e, doing);
+    else
+        reserve_give(e->owner, e->log_dir);
+}
+
+static bool disk_is_full(const struct replica *r)
+{
+    return atomic_load(&ENTRY(r)->owner->dirs[ENTRY(r)->log_dir].full);
 }
 
 /* --- Opening --- */
@@ -156,6 +166,7 @@ enum error_code replicas_open(const struct replicas_options *options, const stru
         replicas_free(rs);
         return err;
     }
+    reserve_open(rs);
     /* One that closes before it registered leaves the data as it found it. */
     atomic_init(&rs->broker_epoch, replicas_clean_epoch(rs));
     CHECK(flush_start(rs) == 0);
@@ -217,10 +228,7 @@ const char *replicas_dir_path(const struct replicas *rs, int dir)
 
 bool replicas_dir_failed(struct replicas *rs, int dir)
 {
-    mutex_lock(&rs->lock);
-    bool failed = rs->dirs[dir].failed;
-    mutex_unlock(&rs->lock);
-    return failed;
+    return rs->dirs[dir].failed;
 }
 
 int replica_dir(const struct replica *r)
@@ -264,6 +272,19 @@ static enum error_code entry_create(struct replicas *rs, struct slice topic, str
     return ERR_NONE;
 }
 
+/* A member of the ISR whose log was not found while a log folder is gone: the log is in there. An
+ * empty one must not pass for it. One that was just created is nowhere yet. */
+static bool may_be_elsewhere(const struct replicas *rs, const struct partition_state *state)
+{
+    bool created = state->leader_epoch == 0 && state->partition_epoch == 0;
+    bool counted = false, failed = false;
+    for (int i = 0; i < state->isr_count; i++)
+        counted = counted || state->isr[i] == rs->options.node_id;
+    for (int i = 0; i < rs->dirs_count; i++)
+        failed = failed || rs->dirs[i].failed;
+    return counted && failed && !created;
+}
+
 /* A damaged log is thrown away only where nobody counts on it: another leads, and the in-sync
  * replicas go on without this one until it has caught up. */
 static bool may_start_over(const struct replica_entry *e, const struct partition_state *state)
@@ -304,7 +325,9 @@ enum error_code replicas_apply(struct replicas *rs, struct slice topic, struct u
     struct replica *found = replicas_find(rs, topic_id, index);
     struct replica_entry *e = found ? ENTRY(found) : NULL;
     enum error_code err = ERR_NONE;
-    if (e == NULL)
+    if (e == NULL && may_be_elsewhere(rs, state))
+        err = ERR_KAFKA_STORAGE_ERROR;
+    else if (e == NULL)
         err = entry_create(rs, topic, topic_id, index, config, &e);
     if (err != ERR_NONE)
         return err;
@@ -405,7 +428,7 @@ enum error_code replica_append_checked(struct replica *r, uint8_t *batch, size_t
         err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
     else if (ENTRY(r)->closing)
         err = ERR_NOT_LEADER_OR_FOLLOWER;
-    else if (r->partition != NULL)
+    else if (r->partition != NULL && !disk_is_full(r))
         err = check != NULL ? check(arg, r->partition) : ERR_NONE;
     if (err == ERR_NONE && r->partition != NULL) {
         err = partition_append(r->partition, batch, size, header, acks, clock_wall_ms(), out, &fx);
@@ -457,7 +480,8 @@ enum error_code replica_fetched(struct replicas *rs, struct replica *r,
     enum error_code err = ERR_KAFKA_STORAGE_ERROR;
     *flush_pending = false;
     mutex_lock(&r->lock);
-    if (r->partition != NULL && !ENTRY(r)->closing) {
+    if (r->partition != NULL && !ENTRY(r)->closing &&
+        (answer->records.size == 0 || !disk_is_full(r))) {
         err = partition_fetched(r->partition, answer, clock_wall_ms(), &fx);
         *flush_pending = fx.appended && !ENTRY(r)->write_caching;
         replica_effects(ENTRY(r), &fx);
@@ -513,8 +537,11 @@ static void background_run(void *arg)
         nanosleep(&pause, NULL);
         int64_t now_ms = clock_monotonic_ms();
         replicas_each(rs, tick_one, NULL);
+        reserve_tick(rs);
+        dirs_check(rs);
         if (now_ms - checkpoint_ms >= rs->options.checkpoint_interval_ms) {
             checkpoint_ms = now_ms;
+            dirs_glance(rs);
             checkpoints_write(rs);
             replicas_each(rs, remove_deleted, NULL);
         }

@@ -35,10 +35,11 @@ struct replicas_options {
     int32_t node_id;
     const char *const *log_dirs;
     int log_dirs_count;
-    int flush_threads;              /* num.flush.threads, default 4 */
-    int recovery_threads;           /* num.recovery.threads.per.data.dir; 0: 2 */
-    int open_files_max;             /* log.open.files.max; 0: half of what the process may have */
-    int64_t checkpoint_interval_ms; /* replica.high.watermark.checkpoint.interval.ms, 5000 */
+    int flush_threads;     /* num.flush.threads, default 4 */
+    int recovery_threads;  /* num.recovery.threads.per.data.dir; 0: 2 */
+    int open_files_max;    /* log.open.files.max; 0: half of what the process may have */
+    int64_t reserve_bytes; /* log.dir.reserve.bytes: kept free for when a disk is full; 0: none */
+    int64_t checkpoint_interval_ms;      /* replica.high.watermark.checkpoint.interval.ms, 5000 */
     int64_t retention_check_interval_ms; /* log.retention.check.interval.ms, 300000 */
     struct cleaner_options cleaner;
     struct scrubber_options scrubber;
@@ -60,6 +61,8 @@ void replicas_set_broker_epoch(struct replicas *rs, int64_t broker_epoch);
 /* Flush everything, write checkpoints and the clean-shutdown marker, stop the threads. */
 void replicas_close(struct replicas *replicas);
 
+/* What else lives in the first log folder met a full disk: its reserve is given up. Any thread. */
+void replicas_disk_full(struct replicas *rs);
 /* The node has found its cluster: note it in every log folder; one of another cluster is told. */
 void replicas_note_cluster(struct replicas *rs, struct slice cluster_id);
 

@@ -41,7 +41,9 @@ enum checkpoint_file {
 
 struct log_dir {
     char *path;
-    bool failed;         /* guarded by the table lock */
+    atomic_bool failed;  /* for good; written while loading and by the background thread */
+    atomic_bool suspect; /* something in it failed; to be looked at */
+    atomic_bool full;    /* a write met a full disk; appends are refused until there is room */
     bool is_new;         /* made by this process, or by one that did not find its cluster */
     bool clean;          /* its clean-shutdown marker was there */
     int64_t clean_epoch; /* the broker epoch that the marker named, -1: none */
@@ -130,6 +132,20 @@ void flush_queue(struct replica_entry *e);
 /* Lock held: are unsynced bytes to be flushed now? At once, or with write.caching as flush.messages
  * and flush.ms say. */
 bool flush_is_due(const struct replica_entry *e);
+
+/* dirs.c. Any thread: an operation in this folder failed. */
+void dirs_suspect(struct replicas *rs, int dir, int err);
+/* Now and then: notice a dead folder that nobody writes to. */
+void dirs_glance(struct replicas *rs);
+/* Background thread: replicas of folders that cannot be written any more go offline. */
+void dirs_check(struct replicas *rs);
+
+/* reserve.c; any thread. Take each folder's reserve where there is room for it. */
+void reserve_open(struct replicas *rs);
+/* A write met a full disk. */
+void reserve_give(struct replicas *rs, int dir);
+/* Now and then: is there room again? */
+void reserve_tick(struct replicas *rs);
 
 /* checkpoints.c */
 void checkpoints_read(struct replicas *rs, struct log_dir *dir);

@@ -7,7 +7,7 @@ from load import Load, check_history, read_all
 from millrace_cluster import ScriptFailed
 
 PARTITIONS = 4
-ROUNDS = int(os.environ.get("MILLRACE_POWER_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("MILLRACE_POWER_ROUNDS", "1"))
 LOSSY_ROUNDS = 10
 
 

@@ -5,6 +5,7 @@
 
 #include <cmocka.h>
 #include <raft.h>
+#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -23,13 +24,40 @@ struct node {
 
 static const struct uuid incarnation = {{7}};
 
+static int full_calls, full_until;
+
+static ssize_t full_pwrite(int fd, const void *data, size_t size, off_t position)
+{
+    if (full_calls < full_until) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return pwrite(fd, data, size, position);
+}
+
+/* SQLite's writes meet a full disk until on_disk_full() was called so often. */
+static void disk_fills(int until)
+{
+    sqlite3_vfs *vfs = sqlite3_vfs_find(NULL);
+    full_calls = 0;
+    full_until = until;
+    (void)vfs->xSetSystemCall(vfs, "pwrite", (sqlite3_syscall_ptr)full_pwrite);
+    (void)vfs->xSetSystemCall(vfs, "pwrite64", (sqlite3_syscall_ptr)full_pwrite);
+}
+
+static void on_disk_full(void *arg)
+{
+    (void)arg;
+    full_calls++;
+}
+
 static void node_open(struct node *n)
 {
     char path[128];
     *n = (struct node){.dir = "state-test-XXXXXX"};
     assert_non_null(mkdtemp(n->dir));
     snprintf(path, sizeof(path), "%s/metadata.db", n->dir);
-    assert_int_equal(state_open(path, &n->state), 0);
+    assert_int_equal(state_open(path, on_disk_full, n, &n->state), 0);
     n->m = metadata_new();
 }
 
@@ -164,6 +192,29 @@ static void reads_what_was_committed(void **unused)
     assert_true(slice_is_null(blob));
     assert_int_equal(state_list_groups(n.state, &arena, &ids, &count), 0);
     assert_int_equal(count, 1);
+    arena_deinit(&arena);
+    node_close(&n);
+}
+
+static void an_entry_waits_for_room_on_a_full_disk(void **unused)
+{
+    (void)unused;
+    struct node n;
+    struct arena arena;
+    struct committed_offset one;
+    node_open(&n);
+    fill(&n);
+    commit(&n, SLICE("g1"), 41);
+    disk_fills(2);
+    commit(&n, SLICE("g1"), 42);
+    assert_int_equal(full_calls, 2);
+    commit(&n, SLICE("g1"), 43);
+    arena_init(&arena, 0);
+    assert_int_equal(state_read_offset(n.state, SLICE("g1"), SLICE("orders"), 2, &arena, &one), 0);
+    assert_int_equal(one.offset, 43);
+    struct metadata *m = state_load(n.state);
+    assert_true(metadata_digest(m) == metadata_digest(n.m));
+    metadata_free(m);
     arena_deinit(&arena);
     node_close(&n);
 }
@@ -309,6 +360,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_deleted_topic_takes_its_offsets_along),
         cmocka_unit_test(reads_what_was_committed),
+        cmocka_unit_test(an_entry_waits_for_room_on_a_full_disk),
         cmocka_unit_test(comes_back_from_a_snapshot_of_the_pinned_moment),
         cmocka_unit_test(offsets_of_a_transaction_come_with_its_commit_only),
         cmocka_unit_test(refuses_bytes_that_are_no_snapshot),
