@@ -115,6 +115,11 @@ enum error_code log_disk_error(struct log *log, const char *what, int err)
     return ERR_KAFKA_STORAGE_ERROR;
 }
 
+bool log_met_full_disk(const struct log *log)
+{
+    return log->full;
+}
+
 bool log_is_failed(const struct log *log)
 {
     return log->failed;

@@ -76,6 +76,8 @@ int log_remove_folder(const struct fs *fs, const char *dir) MUST_CHECK;
 void log_configure(struct log *log, const struct log_config *config);
 /* A write, truncation or sync failed for good: everything is refused until it is opened again. */
 bool log_is_failed(const struct log *log);
+/* The last write that could not be done met a full disk, and none was done since. */
+bool log_met_full_disk(const struct log *log);
 /* Compaction met a damaged batch: it is not tried again until the log is opened anew. */
 void log_set_uncleanable(struct log *log);
 

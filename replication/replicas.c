@@ -12,6 +12,7 @@
 
 #include "proto/base/clock.h"
 #include "proto/base/logging.h"
+#include "proto/records.h"
 #include "replication/replicas_internal.h"
 
 #define TICK_MS        100
@@ -79,7 +80,7 @@ void replica_effects(struct replica_entry *e, const struct partition_effects *fx
     struct partition *p = e->base.partition;
     const struct replicas_callbacks *up = &e->owner->options.callbacks;
     if (fx->role_changed)
-        waiters_wake_all(e, ERR_NOT_LEADER_OR_FOLLOWER);
+        waiters_role_changed(e);
     if (fx->watermark_advanced)
         waiters_wake_watermark(e, partition_high_watermark(p));
     if (fx->appended) {
@@ -118,15 +119,26 @@ static void check_log(struct replica_entry *e, enum error_code err, const char *
 {
     if (err != ERR_KAFKA_STORAGE_ERROR)
         return;
-    if (log_is_failed(partition_log(e->base.partition)))
+    const struct log *log = partition_log(e->base.partition);
+    if (log_is_failed(log))
         replica_offline(e, doing);
-    else
+    else if (log_met_full_disk(log)) /* else it was the leader's that failed */
         reserve_give(e->owner, e->log_dir);
 }
 
 static bool disk_is_full(const struct replica *r)
 {
     return atomic_load(&ENTRY(r)->owner->dirs[ENTRY(r)->log_dir].full);
+}
+
+/* A batch that is here already needs no room, and its sender is to know. */
+static bool is_known(const struct replica *r, const struct batch_header *header)
+{
+    enum error_code err;
+    int64_t base_offset, append_time_ms;
+    return batch_has_producer(header) &&
+           log_check_producer(partition_log(r->partition), header, 0, &err, &base_offset,
+                              &append_time_ms) == PRODUCER_DUPLICATE;
 }
 
 /* --- Opening --- */
@@ -428,7 +440,7 @@ enum error_code replica_append_checked(struct replica *r, uint8_t *batch, size_t
         err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
     else if (ENTRY(r)->closing)
         err = ERR_NOT_LEADER_OR_FOLLOWER;
-    else if (r->partition != NULL && !disk_is_full(r))
+    else if (r->partition != NULL && (!disk_is_full(r) || is_known(r, header)))
         err = check != NULL ? check(arg, r->partition) : ERR_NONE;
     if (err == ERR_NONE && r->partition != NULL) {
         err = partition_append(r->partition, batch, size, header, acks, clock_wall_ms(), out, &fx);
@@ -484,6 +496,7 @@ enum error_code replica_fetched(struct replicas *rs, struct replica *r,
         (answer->records.size == 0 || !disk_is_full(r))) {
         err = partition_fetched(r->partition, answer, clock_wall_ms(), &fx);
         *flush_pending = fx.appended && !ENTRY(r)->write_caching;
+        waiters_wake_cut(ENTRY(r));
         replica_effects(ENTRY(r), &fx);
         check_log(ENTRY(r), err, "append as follower");
     }

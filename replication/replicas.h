@@ -129,8 +129,9 @@ enum error_code replica_fetched(struct replicas *rs, struct replica *r,
  * called any more.
  */
 enum waiter_kind {
-    /* High watermark >= offset, or an error (role change, under min ISR ->
-     * ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND). */
+    /* High watermark >= offset, or ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND: the batch was appended
+     * and may count (under min ISR, log failed or cut). A leader that becomes a follower learns
+     * there whether it does. */
     WAIT_HIGH_WATERMARK,
     /* A consumer's fetch: any advance of the high watermark or LSO, or an error. */
     WAIT_COMMITTED_DATA,

@@ -123,6 +123,11 @@ void waiters_wake(struct replica_entry *e, enum waiter_kind kind, enum error_cod
 void waiters_wake_watermark(struct replica_entry *e, int64_t high_watermark);
 void waiters_wake_low_watermark(struct replica_entry *e, int64_t low_watermark);
 void waiters_wake_all(struct replica_entry *e, enum error_code err);
+/* Its role is another: all are told, except that an appended batch waits on while this replica
+ * learns as a follower what becomes of it. */
+void waiters_role_changed(struct replica_entry *e);
+/* A follower's log may have been cut: batches that are not in it any more are not waited for. */
+void waiters_wake_cut(struct replica_entry *e);
 
 /* flush.c */
 int flush_start(struct replicas *rs) MUST_CHECK;

@@ -1,6 +1,23 @@
 /* Requests parked on a partition. */
 #include "replication/replicas_internal.h"
 
+/* A batch was appended and may count yet: clients take these for "it is not there", send it again
+ * in other company, and then it is there twice. */
+static enum error_code after_append(enum error_code err)
+{
+    return err == ERR_NOT_LEADER_OR_FOLLOWER || err == ERR_KAFKA_STORAGE_ERROR
+               ? ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND
+               : err;
+}
+
+/* One that was the leader learns as a follower whether a batch counts. */
+static bool learns_as_follower(const struct replica_entry *e, const struct waiter *w)
+{
+    const struct partition *p = e->base.partition;
+    return w->kind == WAIT_HIGH_WATERMARK && p != NULL && partition_role(p) == PARTITION_FOLLOWER &&
+           log_end_offset(partition_log(e->base.partition)) >= w->offset;
+}
+
 /* Lock held. Is there nothing to wait for? */
 static bool ready(const struct replica_entry *e, const struct waiter *w, enum error_code *err)
 {
@@ -10,14 +27,16 @@ static bool ready(const struct replica_entry *e, const struct waiter *w, enum er
         *err = ERR_UNKNOWN_TOPIC_OR_PARTITION;
         return true;
     }
+    bool appended = w->kind == WAIT_HIGH_WATERMARK;
     if (p == NULL || e->doomed) {
-        *err = ERR_KAFKA_STORAGE_ERROR;
+        *err = appended ? after_append(ERR_KAFKA_STORAGE_ERROR) : ERR_KAFKA_STORAGE_ERROR;
         return true;
     }
     /* Consumers may read from a follower, too. */
-    if (partition_role(p) != PARTITION_LEADER &&
-        (partition_role(p) != PARTITION_FOLLOWER || w->kind != WAIT_COMMITTED_DATA)) {
-        *err = ERR_NOT_LEADER_OR_FOLLOWER;
+    bool leads = partition_role(p) == PARTITION_LEADER;
+    bool reads = partition_role(p) == PARTITION_FOLLOWER && w->kind == WAIT_COMMITTED_DATA;
+    if (!leads && !reads && !learns_as_follower(e, w)) {
+        *err = appended ? after_append(ERR_NOT_LEADER_OR_FOLLOWER) : ERR_NOT_LEADER_OR_FOLLOWER;
         return true;
     }
     switch (w->kind) {
@@ -25,7 +44,7 @@ static bool ready(const struct replica_entry *e, const struct waiter *w, enum er
         if (partition_high_watermark(p) >= w->offset)
             return true;
         /* The watermark stands still now, and the ISR that shrank before we came wakes nobody. */
-        if (partition_is_under_min_isr(p))
+        if (leads && partition_is_under_min_isr(p))
             *err = ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND;
         return *err != ERR_NONE;
     case WAIT_COMMITTED_DATA:
@@ -97,5 +116,21 @@ void waiters_wake_low_watermark(struct replica_entry *e, int64_t low_watermark)
 void waiters_wake_all(struct replica_entry *e, enum error_code err)
 {
     LIST_FOR_EACH (w, &e->waiters, struct waiter, link)
-        wake(w, err);
+        wake(w, w->kind == WAIT_HIGH_WATERMARK ? after_append(err) : err);
+}
+
+void waiters_role_changed(struct replica_entry *e)
+{
+    LIST_FOR_EACH (w, &e->waiters, struct waiter, link)
+        if (w->kind != WAIT_HIGH_WATERMARK)
+            wake(w, ERR_NOT_LEADER_OR_FOLLOWER);
+    waiters_wake_cut(e);
+}
+
+void waiters_wake_cut(struct replica_entry *e)
+{
+    LIST_FOR_EACH (w, &e->waiters, struct waiter, link)
+        if (w->kind == WAIT_HIGH_WATERMARK && !learns_as_follower(e, w) &&
+            partition_role(e->base.partition) != PARTITION_LEADER)
+            wake(w, after_append(ERR_NOT_LEADER_OR_FOLLOWER));
 }

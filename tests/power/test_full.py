@@ -56,7 +56,8 @@ def test_a_full_disk_refuses_and_recovers_by_itself(powered):
     with Load(cluster.bootstrap(), topic, PARTITIONS, delivery_timeout_ms=120000) as load:
         load.await_acks(time.monotonic(), 60)
         disks[victim].fill()
-        until(lambda: write(cluster, victim, trimmed, 40000) == STORAGE_ERROR, what="a refused record")
+        until(lambda: write(cluster, victim, trimmed, 40000) == STORAGE_ERROR,
+              what="a refused record")
         check_what_goes_on(cluster, victim, admin, trimmed, spare)
         cluster.kill(victim)
         cluster.start(victim)

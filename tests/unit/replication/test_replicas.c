@@ -101,37 +101,75 @@ static void a_removed_waiter_is_not_woken(void **state)
     replicas_close(rs);
 }
 
-static void a_change_of_leader_refuses_everyone_who_waits(void **state)
+/* Appended batches are not refused: a client would take that for "not there". */
+static void a_change_of_leader_refuses_those_who_wait_for_data(void **state)
 {
     (void)state;
     struct replicas *rs = replicas_start();
     struct replica *r = lead(rs, 2);
-    struct parked w[3], late;
+    struct parked producer, w[2];
     int64_t end = produce(rs, r);
-    assert_true(park(&w[0], r, WAIT_HIGH_WATERMARK, end));
-    assert_true(park(&w[1], r, WAIT_COMMITTED_DATA, 0));
-    assert_true(park(&w[2], r, WAIT_APPENDED_DATA, end));
+    assert_true(park(&producer, r, WAIT_HIGH_WATERMARK, end));
+    assert_true(park(&w[0], r, WAIT_COMMITTED_DATA, 0));
+    assert_true(park(&w[1], r, WAIT_APPENDED_DATA, end));
     assert_int_equal(apply(rs, led_by(2, 2, 2, 2)), ERR_NONE);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         assert_int_equal(unpark(&w[i]), ERR_NOT_LEADER_OR_FOLLOWER);
-    assert_false(park(&late, r, WAIT_HIGH_WATERMARK, end));
-    assert_int_equal(late.err, ERR_NOT_LEADER_OR_FOLLOWER);
     struct partition_append_result out;
     assert_int_equal(produce_as(rs, r, 1, &out), ERR_NOT_LEADER_OR_FOLLOWER);
+    assert_false(is_woken(&producer));
+    /* The new leader has it, and so it counts. */
+    struct fetched answer = {.leader_epoch = 2, .high_watermark = end, .diverging_epoch = -1};
+    bool pending;
+    assert_int_equal(replica_fetched(rs, r, &answer, &pending), ERR_NONE);
+    assert_int_equal(unpark(&producer), ERR_NONE);
     replica_unref(r);
     replicas_close(rs);
 }
 
-/* Also when it leads again at once: what it waited for may have been cut meanwhile. */
-static void a_new_epoch_of_the_same_leader_refuses_those_who_wait(void **state)
+static void a_batch_that_the_next_leader_lacks_is_told_to_come_again(void **state)
+{
+    (void)state;
+    struct replicas *rs = replicas_start();
+    struct replica *r = lead(rs, 2);
+    struct parked kept, cut, late;
+    int64_t first = produce(rs, r), end = produce(rs, r);
+    assert_true(park(&kept, r, WAIT_HIGH_WATERMARK, first));
+    assert_true(park(&cut, r, WAIT_HIGH_WATERMARK, end));
+    assert_int_equal(apply(rs, led_by(2, 2, 2, 2)), ERR_NONE);
+    struct fetched answer = {
+        .leader_epoch = 2, .high_watermark = 0, .diverging_epoch = 1, .diverging_end_offset = 1};
+    bool pending;
+    assert_int_equal(replica_fetched(rs, r, &answer, &pending), ERR_NONE);
+    assert_int_equal(unpark(&cut), ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
+    assert_false(park(&late, r, WAIT_HIGH_WATERMARK, end));
+    assert_int_equal(late.err, ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
+    assert_false(is_woken(&kept));
+    answer = (struct fetched){.leader_epoch = 2, .high_watermark = 1, .diverging_epoch = -1};
+    assert_int_equal(replica_fetched(rs, r, &answer, &pending), ERR_NONE);
+    assert_int_equal(unpark(&kept), ERR_NONE);
+    replica_unref(r);
+    replicas_close(rs);
+}
+
+static void a_batch_waits_on_under_the_same_leaders_next_epoch(void **state)
 {
     (void)state;
     struct replicas *rs = replicas_start();
     struct replica *r = lead(rs, 2);
     struct parked w;
-    assert_true(park(&w, r, WAIT_HIGH_WATERMARK, produce(rs, r)));
+    int64_t end = produce(rs, r);
+    assert_true(park(&w, r, WAIT_HIGH_WATERMARK, end));
+    gate_await(&gate.syncs, 1);
     assert_int_equal(apply(rs, led_by(ME, 2, 2, 2)), ERR_NONE);
-    assert_int_equal(unpark(&w), ERR_NOT_LEADER_OR_FOLLOWER);
+    assert_false(is_woken(&w));
+    struct follower_fetch f = {.replica = 2,
+                               .broker_epoch = 5,
+                               .leader_epoch = 2,
+                               .fetch_offset = end,
+                               .last_fetched_epoch = 1};
+    assert_int_equal(replica_follower_fetched(rs, r, &f), ERR_NONE);
+    assert_int_equal(unpark(&w), ERR_NONE);
     replica_unref(r);
     replicas_close(rs);
 }
@@ -255,7 +293,7 @@ static void a_failed_sync_takes_the_replica_offline(void **state)
     produce(rs, r); /* wants the next flush, which must not come */
     gate.error = -EIO;
     gate_set(false);
-    assert_int_equal(unpark(&producer), ERR_KAFKA_STORAGE_ERROR);
+    assert_int_equal(unpark(&producer), ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
     assert_int_equal(unpark(&consumer), ERR_KAFKA_STORAGE_ERROR);
     gate_await(&gate.failed_calls, 1);
     assert_false(park(&late, r, WAIT_APPENDED_DATA, 0));
@@ -294,7 +332,7 @@ static void a_failed_write_takes_the_replica_offline(void **state)
     gate.error = -EIO;
     pthread_mutex_unlock(&gate.lock);
     assert_int_equal(produce_as(rs, r, -1, &out), ERR_KAFKA_STORAGE_ERROR);
-    assert_int_equal(unpark(&w), ERR_KAFKA_STORAGE_ERROR);
+    assert_int_equal(unpark(&w), ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
     gate_set(false);
     gate_await(&gate.failed_calls, 1);
     assert_int_equal(end_of(r), -1);
@@ -478,8 +516,9 @@ int main(void)
         REPLICAS_TEST(an_isr_below_the_minimum_answers_those_who_wait),
         REPLICAS_TEST(fetches_wake_by_what_they_wait_for),
         REPLICAS_TEST(a_removed_waiter_is_not_woken),
-        REPLICAS_TEST(a_change_of_leader_refuses_everyone_who_waits),
-        REPLICAS_TEST(a_new_epoch_of_the_same_leader_refuses_those_who_wait),
+        REPLICAS_TEST(a_change_of_leader_refuses_those_who_wait_for_data),
+        REPLICAS_TEST(a_batch_that_the_next_leader_lacks_is_told_to_come_again),
+        REPLICAS_TEST(a_batch_waits_on_under_the_same_leaders_next_epoch),
         REPLICAS_TEST(a_follower_cuts_what_its_leader_does_not_have),
         REPLICAS_TEST(a_follower_asks_again_once_its_data_is_on_disk),
         REPLICAS_TEST(a_refused_proposal_is_made_again),
