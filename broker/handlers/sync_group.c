@@ -2,6 +2,8 @@
 #include "broker/groups.h"
 #include "broker/node.h"
 
+#define VERSION_PROTOCOL 5 /* which the member must name from here on */
+
 static void synced(struct request *req, const struct group_reply *reply)
 {
     thread_assert(&NET);
@@ -16,6 +18,12 @@ static void synced(struct request *req, const struct group_reply *reply)
 HANDLER(sync_group)
 {
     thread_assert(&NET);
+    if (req->header.api_version >= VERSION_PROTOCOL &&
+        (slice_is_null(in->protocol_type) || slice_is_null(in->protocol_name))) {
+        synced(req, &(struct group_reply){.err = ERR_INCONSISTENT_GROUP_PROTOCOL,
+                                          .assignment = SLICE("")});
+        return;
+    }
     struct group_assignment *assignments =
         arena_need(&req->arena, sizeof(*assignments) * ((size_t)MAX(in->assignments_count, 0) + 1));
     for (int i = 0; i < in->assignments_count; i++)

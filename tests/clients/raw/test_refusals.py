@@ -148,6 +148,75 @@ def test_member_that_is_named_twice_leaves_once(coordinator, group):
     assert errors == [0, 25, 25]
 
 
+@pytest.fixture
+def static(coordinator, group):
+    """A group of one static member, "one"."""
+    joined = groups.join_group(coordinator, group, version=5, instance="one")
+    assert groups.sync_group(coordinator, group, joined.generation, joined.member,
+                             {joined.member: b"a"}, 3, "one").error == 0
+    return joined
+
+
+@pytest.mark.parametrize("words", [("x", "range"), ("consumer", "x"), (None, None)])
+def test_sync_that_names_another_protocol_is_23(coordinator, group, static, words):
+    w = api.writer(wire.SYNC_GROUP, 5).string(group).i32(static.generation).string(static.member)
+    w.string("one").string(words[0]).string(words[1]).array([], None).tags()
+    assert groups.read_sync(coordinator.call(wire.SYNC_GROUP, 5, w.done()), 5).error == 23
+
+
+def test_heartbeats_of_an_unknown_instance_or_of_another_member(coordinator, group, static):
+    beat = lambda member, instance, more=0: groups.heartbeat(
+        coordinator, group, static.generation + more, member, 3, instance)
+    assert beat(static.member, "one") == beat(static.member, None) == 0
+    assert beat(static.member, "two") == 25
+    assert beat("other", "one") == 82
+    assert beat(static.member, "one", 1) == beat(static.member, "one", -2) == 22
+
+
+def test_joins_of_a_member_that_is_not_the_instance(coordinator, group, static):
+    join = lambda instance: groups.join_group(coordinator, group, "other", 5, instance=instance)
+    assert (join("one").error, join("two").error) == (82, 25)
+
+
+def test_commits_that_name_half_a_member(coordinator, group, topic, static):
+    commit = lambda *who: groups.offset_commit(coordinator, group, topic, 1, *who)
+    assert commit(-1, static.member) == 22
+    assert commit(static.generation, "") == 25
+    assert commit(static.generation, static.member) == 0
+
+
+def test_instances_that_leave(coordinator, group, static):
+    def leave(*members):
+        w = api.writer(wire.LEAVE_GROUP, 3).string(group)
+        w.array(members, lambda m: w.string(m[0]).string(m[1]))
+        r = coordinator.call(wire.LEAVE_GROUP, 3, w.done())
+        assert (r.i32(), r.i16()) == (0, 0)
+        return [x[2] for x in r.array(lambda: (r.string(), r.string(), r.i16()))]
+
+    assert leave() == []
+    assert leave(("", "two"), ("other", "one")) == [25, 82]
+    assert leave(("", "one")) == [0]
+    assert groups.heartbeat(coordinator, group, static.generation, static.member) == 25
+
+
+def test_coordinators_of_no_group_or_of_one_asked_for_twice(leader, group):
+    for keys in ([], [group, group, ""]):
+        w = api.writer(wire.FIND_COORDINATOR, 4).i8(0)
+        r = leader.call(wire.FIND_COORDINATOR, 4, w.array(keys, w.string).tags().done())
+        r.i32()
+        found = r.array(lambda: (r.string(), r.i32(), r.string(), r.i32(), r.i16(), r.string(),
+                                 r.tags()))
+        assert [x[0] for x in found] == keys and {x[4] for x in found} <= {0}
+
+
+def test_resource_described_twice_is_described(leader, topic):
+    w = api.writer(wire.DESCRIBE_CONFIGS, 1)
+    w.array([topic, topic], lambda t: w.i8(2).string(t).array(["retention.ms"], w.string)).i8(0)
+    r = leader.call(wire.DESCRIBE_CONFIGS, 1, w.done())
+    r.i32()
+    assert r.i32() in (1, 2) and r.i16() == 0
+
+
 def test_partition_committed_twice_in_one_request_keeps_the_last(coordinator, group, topic):
     w = api.writer(wire.OFFSET_COMMIT, 2).string(group).i32(-1).string("").i64(-1)
     w.array([0], lambda _: w.string(topic).array(
