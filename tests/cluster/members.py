@@ -11,6 +11,8 @@ from raw import groups
 from raw.wire import Closed, Connection
 
 COMMIT_EVERY_S = 0.2
+CLASSIC = {"session.timeout.ms": 6000 * SLOWER, "heartbeat.interval.ms": 500}
+MODERN = {"group.protocol": "consumer"}  # KIP-848: the broker says the times
 MOVED = (14, 15, 16)  # the coordinator loads, is not available, is another one
 
 
@@ -23,7 +25,7 @@ class Member(threading.Thread):
         self.consumer = Consumer({
             "bootstrap.servers": group.bootstrap, "group.id": group.name,
             "enable.auto.commit": False, "auto.offset.reset": "earliest",
-            "session.timeout.ms": 6000 * SLOWER, "heartbeat.interval.ms": 500,
+            **(MODERN if group.modern else CLASSIC),
             "reconnect.backoff.ms": 20, "reconnect.backoff.max.ms": 200,
             "topic.metadata.refresh.interval.ms": 1000, "check.crcs": True, "log_level": 2})
         self.positions = {}
@@ -107,8 +109,9 @@ class Watch(threading.Thread):
 
 
 class Group:
-    def __init__(self, bootstrap, topic, name, members=2):
-        self.bootstrap, self.topic, self.name = bootstrap, topic, name
+    def __init__(self, bootstrap, topic, name, members=2, modern=False):
+        """modern: of the consumer protocol."""
+        self.bootstrap, self.topic, self.name, self.modern = bootstrap, topic, name, modern
         self.seen, self.failures, self.acknowledged = [], [], {}
         self.lock = threading.Lock()
         self.stopping = threading.Event()

@@ -110,7 +110,8 @@ def test_a_group_with_a_member(tools, topic, group, until):
 def test_a_group_of_the_consumer_protocol(tools, topic, until):
     assert produce(tools, topic, 30).status == 0
     group = f"{topic}-modern"
-    protocol = ("--from-beginning", "--command-property", "group.protocol=consumer")
+    protocol = ("--from-beginning", "--command-property", "group.protocol=consumer",
+                "--command-property", "auto.commit.interval.ms=200")
     with member(tools, until, topic, group, *protocol):
         state = groups(tools, "--describe", "--group", group, "--state", "--verbose")
         row = next(line.split() for line in state.lines if line.startswith(f"{group} "))
