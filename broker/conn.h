@@ -36,6 +36,8 @@ struct conn {
     struct list requests; /* in order of arrival */
     int in_flight;
     int roles_awaited;    /* requests that wait for a role; none may overtake them */
+    int64_t refused_ms;   /* when a batch was last refused for now only, 0: never (produce.c) */
+    int64_t gap_ms;       /* first gap in a producer's sequence after the leader changed, 0: none */
     size_t request_bytes; /* of the frames in flight */
     bool reading;
     bool muted;   /* over its quota: not read from for a while */

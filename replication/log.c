@@ -224,6 +224,12 @@ enum log_producer_check log_check_producer(struct log *log, const struct batch_h
     return producers_check(&log->producers, batch, err, base_offset, append_time_ms);
 }
 
+int64_t log_producer_last_offset(const struct log *log, int64_t producer_id)
+{
+    const struct producer *p = map_find(&log->producers.by_id, MAP_KEY(producer_id));
+    return p != NULL && p->batches_count > 0 ? producer_last_offset(p) : -1;
+}
+
 int log_store_snapshot(struct log *log)
 {
     int64_t offset = log_end_offset(log);

@@ -203,6 +203,8 @@ enum log_producer_check {
 enum log_producer_check log_check_producer(struct log *log, const struct batch_header *batch,
                                            int64_t now_ms, enum error_code *err,
                                            int64_t *base_offset, int64_t *append_time_ms);
+/* Of the newest batch of this producer; -1: none is known. */
+int64_t log_producer_last_offset(const struct log *log, int64_t producer_id);
 
 /* --- Transactions (KIP-98) --- */
 

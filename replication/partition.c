@@ -158,6 +158,9 @@ enum error_code partition_append(struct partition *p, uint8_t *batch, size_t siz
             result_duplicate(header, base_offset, append_time_ms, out);
             return ERR_NONE;
         case PRODUCER_REFUSED:
+            out->gap_of_before =
+                err == ERR_OUT_OF_ORDER_SEQUENCE_NUMBER &&
+                log_producer_last_offset(p->log, header->producer_id) < p->epoch_start_offset;
             return err;
         }
     }

@@ -86,6 +86,8 @@ struct partition_append_result {
     int64_t log_append_time_ms; /* -1 with CreateTime */
     int64_t log_start_offset;
     bool duplicate; /* it was there before; nothing was appended */
+    /* ERR_OUT_OF_ORDER_SEQUENCE_NUMBER, and the producer's last batch was an earlier leader's. */
+    bool gap_of_before;
 };
 
 /* Append a validated batch (header decoded by the caller). acks: -1, 0 or 1.

@@ -8,14 +8,51 @@
 #include "broker/txn_append.h"
 #include "proto/base/clock.h"
 
-#define ACKS_NONE 0
-#define ACKS_ALL  -1
+#define ACKS_NONE     0
+#define ACKS_ALL      -1
+#define IN_FLIGHT_MS  1000  /* what was sent before a refusal was heard of has come by then */
+#define GAP_FORGET_MS 10000 /* a gap after that is another one */
 
 /* What is appended stays in `batch`; rebuilt ones need memory until the append. */
 struct produce_scratch {
     struct buffer inflated;
     struct buffer rebuilt;
 };
+
+/* --- Gaps in a sequence that are none of the producer's making --- */
+
+static void refusal_note(struct request *req, enum error_code err)
+{
+    if (err == ERR_NOT_LEADER_OR_FOLLOWER || err == ERR_NOT_ENOUGH_REPLICAS ||
+        err == ERR_KAFKA_STORAGE_ERROR)
+        req->conn->refused_ms = clock_monotonic_ms();
+}
+
+/*
+ * Told "out of order", librdkafka takes its state for lost: it begins with another epoch and sends
+ * again all that was not acknowledged, also what an earlier leader had replicated: twice in the
+ * log. So it is told "not leader", and sends what is missing in order, for a second where
+ *
+ *   - it had sent the batch behind one that was refused for now, and the reason passed in between:
+ *   a
+ *     lease is back, an ISR has grown;
+ *   - the leader changed: what was under way to the one before may be queued for a retry a moment
+ *     after the first batch went to the new one (librdkafka's threads race there).
+ */
+static enum error_code gap_answer(struct request *req, enum error_code err, bool leader_changed)
+{
+    struct conn *c = req->conn;
+    int64_t now_ms = clock_monotonic_ms();
+    if (err != ERR_OUT_OF_ORDER_SEQUENCE_NUMBER)
+        return err;
+    if (c->refused_ms != 0 && now_ms - c->refused_ms < IN_FLIGHT_MS)
+        return ERR_NOT_LEADER_OR_FOLLOWER;
+    if (!leader_changed)
+        return err;
+    if (c->gap_ms == 0 || now_ms - c->gap_ms > GAP_FORGET_MS)
+        c->gap_ms = now_ms;
+    return now_ms - c->gap_ms < IN_FLIGHT_MS ? ERR_NOT_LEADER_OR_FOLLOWER : err;
+}
 
 static void errors_fill(struct request *req, const struct validated *v,
                         struct produce_response_response_partition_response *out)
@@ -57,8 +94,9 @@ static enum error_code append_to(struct request *req, struct replica *r, struct 
     enum error_code err =
         replica_append_checked(r, (uint8_t *)(uintptr_t)batch.data, batch.size, guard->header, acks,
                                check_append, &check, &result);
+    refusal_note(req, err);
     if (err != ERR_NONE)
-        return err;
+        return gap_answer(req, err, result.gap_of_before);
     out->base_offset = result.base_offset;
     out->log_append_time_ms = result.log_append_time_ms;
     out->log_start_offset = result.log_start_offset;
@@ -101,6 +139,7 @@ static enum error_code append(struct request *req, const struct image_topic *top
 {
     struct replica *r;
     enum error_code err = request_partition(req, topic, in->index, &r);
+    refusal_note(req, err);
     if (err != ERR_NONE)
         return err;
     struct validate_rules rules;
