@@ -59,10 +59,10 @@ def test_keys_and_headers(kcat, topic):
     assert abs(got[0]["ts"] - time.time() * 1000) < 60000
 
 
-def test_record_of_900_kb(kcat, topic, tmp_path):
+def test_record_of_1_mb(kcat, topic, tmp_path):
     path = tmp_path / "big"
     path.write_bytes(b"z" * BIG)
-    kcat("-P", "-t", topic, "-p", "0", str(path))
+    kcat("-P", "-t", topic, "-p", "0", "-X", "message.max.bytes=1048588", str(path))
     assert read(kcat, topic)[0]["payload"] == "z" * BIG
 
 
