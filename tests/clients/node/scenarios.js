@@ -269,7 +269,7 @@ const SCENARIOS = {
 }
 
 async function runOne(client, name) {
-  const own = client.child()
+  const own = await client.child()
   try {
     await SCENARIOS[name](own)
     console.log(`PASS ${name}`)

@@ -35,7 +35,6 @@ class Client {
       logLevel: logLevel.NOTHING,
       retry: { initialRetryTime: 50, retries: 8 },
     })
-    this.admin = this.kafka.admin()
     this.impatient = this.kafka.admin({ retry: { retries: 0 } })
     this.made = []
   }
@@ -43,12 +42,15 @@ class Client {
   async start() {
     await zstd.init()
     plugCodecs()
-    await Promise.all([this.admin.connect(), this.impatient.connect()])
+    await this.impatient.connect()
   }
 
-  /* For one scenario: it stops what it made. */
-  child() {
-    return Object.assign(Object.create(this), { made: [] })
+  /* For one scenario: it stops what it made. Its admin client is its own, because what one knows
+   * of leaders is lost when it is asked about other topics meanwhile. */
+  async child() {
+    const admin = this.kafka.admin()
+    await admin.connect()
+    return Object.assign(Object.create(this), { admin, made: [admin] })
   }
 
   async newTopic(partitions = 1) {
@@ -103,7 +105,7 @@ class Client {
   }
 
   async stop() {
-    await Promise.all([this.admin.disconnect(), this.impatient.disconnect()])
+    await this.impatient.disconnect()
   }
 
   async stopAll() {
