@@ -7,7 +7,9 @@
 
 const assert = require('node:assert')
 const { CompressionTypes, ConfigResourceTypes } = require('kafkajs')
-const { Client, assertSame, expectError, sampleRecords, unique, until } = require('./support')
+const {
+  Client, assertSame, expectError, sampleRecords, settle, unique, until,
+} = require('./support')
 
 const AT_ONCE = 4
 
@@ -62,10 +64,11 @@ async function groupOfTwo(client) {
 async function offsetsByTime(client) {
   const topic = await client.newTopic()
   const producer = await client.producer()
-  const messages = [1, 2, 3, 4, 5].map(i => ({ value: 'v', timestamp: `${1000 * i}` }))
+  const base = Date.now() - 60000 /* older records might be deleted */
+  const messages = [1, 2, 3, 4, 5].map(i => ({ value: 'v', timestamp: `${base + 1000 * i}` }))
   await producer.send({ topic, messages })
   for (const [asked, offset] of [[0, '0'], [1001, '1'], [5000, '4'], [5001, '5']]) {
-    const [found] = await client.admin.fetchTopicOffsetsByTimestamp(topic, asked)
+    const [found] = await client.admin.fetchTopicOffsetsByTimestamp(topic, base + asked)
     assert.strictEqual(found.offset, offset, `offset of time ${asked}`)
   }
   const [ends] = await client.admin.fetchTopicOffsets(topic)
@@ -110,6 +113,7 @@ async function transactionWithOffsets(client) {
     await txn.sendOffsets(
       { consumerGroupId: groupId, topics: [{ topic, partitions: [{ partition: 0, offset }] }] })
     await txn[end]()
+    await settle()
   }
   await send('5', 'commit')
   assert.strictEqual(await committed(), '5')
@@ -167,6 +171,7 @@ async function adminTopics({ admin }) {
   await expectError('INVALID_CONFIG', () => create({
     topic: unique('wrong'), configEntries: [{ name: 'retention.ms', value: 'soon' }] }))
   await admin.createPartitions({ topicPartitions: [{ topic, count: 5 }] })
+  await settle()
   await expectError('INVALID_PARTITIONS', () =>
     admin.createPartitions({ topicPartitions: [{ topic, count: 4 }] }))
   const { topics } = await admin.fetchTopicMetadata({ topics: [topic] })
@@ -186,6 +191,7 @@ async function adminConfigs(client) {
   assert.strictEqual(await value('cleanup.policy'), 'delete')
   await client.admin.alterConfigs({ validateOnly: false, resources: [
     { ...resource, configEntries: [{ name: 'cleanup.policy', value: 'compact' }] }] })
+  await settle()
   assert.strictEqual(await value('cleanup.policy'), 'compact')
   await expectError('INVALID_CONFIG', () => client.admin.alterConfigs({ validateOnly: true,
     resources: [{ ...resource, configEntries: [{ name: 'cleanup.policy', value: 'burn' }] }] }))

@@ -70,6 +70,7 @@ func client(options ...kgo.Opt) *kgo.Client {
 func newTopic(partitions int32) string {
 	topic := Unique("topic")
 	Got(admin.CreateTopic(Context(), partitions, 3, nil, topic))
+	Settle()
 	return topic
 }
 
@@ -219,6 +220,7 @@ func groupOfTwo(options ...kgo.Opt) {
 func expression() {
 	prefix, group := Unique("expr"), Unique("group")
 	Do(Got(admin.CreateTopics(Context(), 2, 3, nil, prefix+"-one", prefix+"-three")).Error())
+	Settle()
 	found := newMember(group, prefix+"-(one|two)", kgo.ConsumeRegex(),
 		kgo.Balancers(kgo.RangeBalancer()), kgo.ServerSideBalancer())
 	defer found.Close()
@@ -234,10 +236,11 @@ func offsetsByTime() {
 	producer := client()
 	defer producer.Close()
 	for i := range 5 {
-		rec := &kgo.Record{Topic: topic, Timestamp: time.UnixMilli(int64(i+1) * 1000)}
+		rec := &kgo.Record{Topic: topic, Timestamp: At(i + 1)}
 		Do(producer.ProduceSync(Context(), rec).FirstErr())
 	}
-	for asked, wanted := range map[int64]int64{0: 0, 1001: 1, 5000: 4, 5001: 5} {
+	for when, wanted := range map[time.Time]int64{At(0): 0, At(2).Add(-1e6): 1, At(5): 4, At(6): 5} {
+		asked := when.UnixMilli()
 		found, _ := Got(admin.ListOffsetsAfterMilli(Context(), asked, topic)).Lookup(topic, 0)
 		Check(found.Err == nil && found.Offset == wanted, "offset of time %d: %+v", asked, found)
 	}
@@ -245,5 +248,6 @@ func offsetsByTime() {
 	end, _ := Got(admin.ListEndOffsets(Context(), topic)).Lookup(topic, 0)
 	Check(start.Offset == 0 && end.Offset == 5, "offsets %v to %v", start, end)
 	latest, _ := Got(admin.ListMaxTimestampOffsets(Context(), topic)).Lookup(topic, 0)
-	Check(latest.Offset == 4 && latest.Timestamp == 5000, "offset of the latest time: %+v", latest)
+	at5 := At(5).UnixMilli()
+	Check(latest.Offset == 4 && latest.Timestamp == at5, "offset of the latest time: %+v", latest)
 }

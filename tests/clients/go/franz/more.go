@@ -50,6 +50,7 @@ func transactionWithOffsets() {
 		ended := Got(session.End(Context(), commit))
 		Check(ended == bool(commit), "ended as %v", ended)
 		session.Close()
+		Settle()
 		Check(committed() == 4, "committed %d", committed())
 		if commit {
 			send(producer, in, "4", "5", "6", "7") // which the aborted one reads in vain
@@ -108,6 +109,7 @@ func adminTopics() {
 	Expect(kerr.InvalidTopicException, create("no topic", 3, retention))
 	Expect(kerr.InvalidConfig, create(Unique("wrong"), 3, "soon"))
 	Do(Got(admin.UpdatePartitions(Context(), 5, topic)).Error())
+	Settle()
 	Expect(kerr.InvalidPartitions, Got(admin.UpdatePartitions(Context(), 4, topic)).Error())
 	found := Got(admin.ListTopics(Context(), topic))[topic]
 	Check(len(found.Partitions) == 5 && found.Err == nil, "%+v", found)
@@ -133,6 +135,7 @@ func adminConfigs() {
 	}
 	Check(value() == "delete", "at first %s", value())
 	Do(alter("compact"))
+	Settle()
 	Check(value() == "compact", "then %s", value())
 	Expect(kerr.InvalidConfig, alter("burn"))
 }

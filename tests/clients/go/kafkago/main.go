@@ -45,6 +45,7 @@ func newTopic(partitions int) string {
 	answer := Got(client.CreateTopics(Context(), &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{
 		{Topic: topic, NumPartitions: partitions, ReplicationFactor: 3}}}))
 	Do(answer.Errors[topic])
+	Settle()
 	return topic
 }
 

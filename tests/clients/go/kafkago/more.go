@@ -14,9 +14,10 @@ func offsetsByTime() {
 	w := writer(topic)
 	defer w.Close()
 	for i := range 5 {
-		Do(w.WriteMessages(Context(), kafka.Message{Time: time.UnixMilli(int64(i+1) * 1000)}))
+		Do(w.WriteMessages(Context(), kafka.Message{Time: At(i + 1)}))
 	}
-	for asked, wanted := range map[int64]int64{1: 0, 1001: 1, 5000: 4, 5001: -1} {
+	for when, wanted := range map[time.Time]int64{At(0): 0, At(2).Add(-1e6): 1, At(5): 4, At(6): -1} {
+		asked := when.UnixMilli()
 		answer := Got(client.ListOffsets(Context(), &kafka.ListOffsetsRequest{
 			Topics: map[string][]kafka.OffsetRequest{topic: {{Partition: 0, Timestamp: asked}}}}))
 		found := answer.Topics[topic][0]
@@ -50,7 +51,8 @@ func transactionWithOffsets() {
 		Do(added.Topics[topic][0].Error)
 		Do(Got(client.EndTxn(Context(), &kafka.EndTxnRequest{TransactionalID: id,
 			ProducerID: who.ProducerID, ProducerEpoch: who.ProducerEpoch, Committed: commit})).Error)
-		Until("offset 5", func() bool { return committed(group, topic, 0)[0] == 5 })
+		Settle()
+		Check(committed(group, topic, 0)[0] == 5, "offset %d", committed(group, topic, 0)[0])
 	}
 }
 
@@ -134,6 +136,7 @@ func adminConfigs() {
 	}
 	Check(value() == "delete", "at first %s", value())
 	Do(alter("compact"))
+	Settle()
 	Check(value() == "compact", "then %s", value())
 	Expect(kafka.InvalidConfiguration, alter("burn"))
 }

@@ -78,6 +78,7 @@ func newTopic(partitions int32) string {
 	topic := Unique("topic")
 	detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: 3}
 	Do(admin.CreateTopic(topic, detail, false))
+	Settle()
 	return topic
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"slices"
-	"time"
 
 	"github.com/IBM/sarama"
 
@@ -22,10 +21,11 @@ func offsetsByTime() {
 	defer producer.Close()
 	for i := range 5 {
 		_, _, err := producer.SendMessage(&sarama.ProducerMessage{Topic: topic,
-			Timestamp: time.UnixMilli(int64(i+1) * 1000)})
+			Timestamp: At(i + 1)})
 		Do(err)
 	}
-	for asked, wanted := range map[int64]int64{0: 0, 1001: 1, 5000: 4, 5001: -1,
+	for asked, wanted := range map[int64]int64{At(0).UnixMilli(): 0,
+		At(2).UnixMilli() - 1: 1, At(5).UnixMilli(): 4, At(6).UnixMilli(): -1,
 		sarama.OffsetOldest: 0, sarama.OffsetNewest: 5} {
 		Check(offset(topic, asked) == wanted, "offset of %d: %d", asked, offset(topic, asked))
 	}
@@ -71,6 +71,7 @@ func transactionWithOffsets() {
 		Do(producer.AddOffsetsToTxn(map[string][]*sarama.PartitionOffsetMetadata{
 			topic: {{Partition: 0, Offset: at, LeaderEpoch: -1}}}, group))
 		end(producer, commit)
+		Settle()
 		found := Got(admin.ListConsumerGroupOffsets(group, map[string][]int32{topic: {0}}))
 		Check(found.GetBlock(topic, 0).Offset == 5, "%+v", found.GetBlock(topic, 0))
 	}
@@ -110,6 +111,7 @@ func adminTopics() {
 	Expect(sarama.ErrInvalidTopic, create("no topic", 3, "7200000"))
 	Expect(sarama.ErrInvalidConfig, create(Unique("wrong"), 3, "soon"))
 	Do(admin.CreatePartitions(topic, 5, nil, false))
+	Settle()
 	Expect(sarama.ErrInvalidPartitions, admin.CreatePartitions(topic, 4, nil, false))
 	Check(Got(admin.ListTopics())[topic].NumPartitions == 5, "partitions")
 	Do(admin.DeleteTopic(topic))
@@ -133,11 +135,13 @@ func adminConfigs() {
 	}
 	Check(value() == "delete", "at first %s", value())
 	Do(alter("compact"))
+	Settle()
 	Check(value() == "compact", "then %s", value())
 	Expect(sarama.ErrInvalidConfig, alter("burn"))
 	both := "compact,delete"
 	Do(admin.AlterConfig(sarama.TopicResource, topic, map[string]*string{"cleanup.policy": &both},
 		false))
+	Settle()
 	Check(value() == both, "at last %s", value())
 }
 
@@ -218,6 +222,7 @@ func adminQuotas() {
 	for _, remove := range []bool{false, true} {
 		Do(admin.AlterClientQuotas(entity,
 			sarama.ClientQuotasOp{Key: "consumer_byte_rate", Value: 1e6, Remove: remove}, false))
+		Settle()
 		found := Got(admin.DescribeClientQuotas(filter, true))
 		Check((len(found) == 0) == remove, "%+v", found)
 		Check(remove || found[0].Values["consumer_byte_rate"] == 1e6, "%+v", found)

@@ -22,6 +22,7 @@ const (
 var (
 	run     = rand.Text()[:8]
 	numbers = 0
+	start   = time.UnixMilli(time.Now().Add(-time.Minute).UnixMilli())
 )
 
 // Header of a record; the value may be nil.
@@ -110,6 +111,19 @@ func Until(what string, holds func() bool) {
 		Check(time.Now().Before(end), "%s did not come", what)
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// Settle after a change: here every broker knows it once it is answered, in Apache Kafka (against
+// which the scenarios are checked) a little later.
+func Settle() {
+	if os.Getenv("MILLRACE_TEST_TARGET") == "kafka" {
+		time.Sleep(500 * time.Millisecond)
+	}
+}
+
+// At is a recent time, so many seconds after the others: old records might be deleted.
+func At(seconds int) time.Time {
+	return start.Add(time.Duration(seconds) * time.Second)
 }
 
 // Context that ends when no scenario should still wait.
