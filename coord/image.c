@@ -10,6 +10,11 @@
 #include "proto/base/thread.h"
 #include "proto/base/vec.h"
 
+/* All but the count, their first member, which others change meanwhile. */
+#define COPY_BEHIND_REFS(to, from)                                                                 \
+    memcpy((char *)(to) + sizeof((to)->refs), (const char *)(from) + sizeof((from)->refs),         \
+           sizeof(*(to)) - sizeof((to)->refs))
+
 struct slice slice_dup(struct slice s)
 {
     if (slice_is_null(s))
@@ -122,7 +127,7 @@ void configs_free(struct image_config *configs, int count)
 struct image_broker *image_broker_copy(const struct image_broker *b)
 {
     struct image_broker *copy = mem_alloc(sizeof(*copy));
-    memcpy(copy, b, sizeof(*copy));
+    COPY_BEHIND_REFS(copy, b);
     atomic_init(&copy->refs, 1);
     copy->rack = slice_dup(b->rack);
     size_t size = (size_t)b->endpoints_count * sizeof(*b->endpoints);
@@ -262,7 +267,7 @@ static void *array_copy(const void *items, size_t count, size_t item_size)
 struct image *image_copy(const struct image *img)
 {
     struct image *copy = mem_alloc(sizeof(*copy));
-    memcpy(copy, img, sizeof(*copy));
+    COPY_BEHIND_REFS(copy, img);
     atomic_init(&copy->refs, 1);
     copy->cluster_id = slice_dup(img->cluster_id);
     copy->brokers = array_copy(img->brokers, (size_t)img->brokers_count, sizeof(*img->brokers));
