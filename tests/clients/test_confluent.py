@@ -192,10 +192,11 @@ def test_consumer_protocol_expression_follows_new_topics(consumer_of, target, gr
 
 
 def test_offsets_by_time(producer_of, consumer_of, topic, group):
-    send(producer_of(acks="all"), topic, [(None, b"v", [], 1000 * i) for i in range(1, 6)])
+    base = int(time.time() * 1000) - 60_000  # older records might be deleted
+    send(producer_of(acks="all"), topic, [(None, b"v", [], base + 1000 * i) for i in range(1, 6)])
     consumer = consumer_of(group)
     for asked, offset in ((0, 0), (1000, 0), (1001, 1), (5000, 4), (5001, -1)):
-        found, = consumer.offsets_for_times([TopicPartition(topic, 0, asked)], 10)
+        found, = consumer.offsets_for_times([TopicPartition(topic, 0, base + asked)], 10)
         assert found.offset == offset
     assert consumer.get_watermark_offsets(TopicPartition(topic, 0)) == (0, 5)
 
