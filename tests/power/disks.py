@@ -28,10 +28,18 @@ class Disk:
         with open(self.image, "wb") as f:
             f.truncate(size_mb << 20)
         run("mkfs.ext4", "-q", "-m", "0", self.image)
-        self.mounted = False
+        self.mounted, self.mounts = False, 0
         self.mount()
 
     def mount(self):
+        """Again: from a copy. Where another process has a mount namespace made meanwhile, the file
+        system that was shut down lives on in there, and the same image would get it back."""
+        self.mounts += 1
+        if self.mounts > 1:
+            copy = self.image.with_name(f"{self.mounts}-{self.image.name}")
+            run("cp", "--sparse=always", self.image, copy)
+            self.image.unlink()
+            self.image = copy
         run("mount", "-o", "loop", self.image, self.mount_point)
         self.mounted = True
 
@@ -39,6 +47,13 @@ class Disk:
         if self.mounted:
             run("umount", self.mount_point)
         self.mounted = False
+
+    def repair(self):
+        """As an operator does after the file system stopped itself; else it may be read-only again
+        when it is mounted."""
+        done = subprocess.run(["e2fsck", "-fy", str(self.image)], stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, check=False)
+        assert done.returncode in (0, 1), done.stderr
 
     def cut_power(self):
         folder = os.open(self.mount_point, os.O_RDONLY)

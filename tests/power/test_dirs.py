@@ -101,6 +101,7 @@ def check_description(cluster, topic, alive):
 def comes_back(cluster, disk, topics):
     cluster.kill(VICTIM)
     disk.unmount()
+    disk.repair()
     disk.mount()
     cluster.start(VICTIM)
     for topic in topics:
