@@ -38,6 +38,13 @@ class Checker(unittest.TestCase):
         self.assertTrue(checker.acknowledged_kept(ACKS, RECORDS[1:]))
         self.assertTrue(checker.acknowledged_kept([ACKS[0]._replace(offset=1)], RECORDS))
 
+    def test_acknowledgement_without_an_offset(self):
+        repeated = [*ACKS, Ack("c", 0, 1, None, 3, 6), Ack("a", 1, 0, None, 3, 6)]
+        self.assertEqual(checker.acknowledged_kept(repeated, RECORDS), [])
+        self.assertEqual(checker.one_value_per_offset(RECORDS, repeated), [])
+        self.assertEqual(checker.real_time_order(repeated), [])
+        self.assertTrue(checker.acknowledged_kept([Ack("x", 0, 0, None, 1, 2)], RECORDS))
+
     def test_record_nobody_sent(self):
         self.assertTrue(checker.no_phantom(RECORDS, {"a": 1, "b": 1, "c": 1}))
 
