@@ -73,28 +73,29 @@ def test_c02_paused_leader_is_replaced_and_acknowledges_nothing_when_it_wakes(sh
     assert values(shared, topic) == [b"before", b"meanwhile"]
 
 
-def test_c02_tail_that_only_a_paused_leader_has_is_cut(shared):
-    """It took records that no other has, with acks=1, and then stood still."""
-    topic = shared.create_topic("tail", min_insync_replicas="1")
-    old = shared.leader(topic)
-    followers = [n for n in shared.ids() if n != old]
-    assert produce(shared, topic, b"first").error == 0
+def test_c02_tail_that_only_a_paused_leader_has_is_cut(make_cluster):
+    """It took records that no other has, with acks=1, and then stood still. Its lease has to last
+    for as long as that takes here, while it is the only one that runs."""
+    nodes = make_cluster(3, broker_session_timeout_ms="6000")
+    topic = nodes.create_topic("tail", min_insync_replicas="1")
+    old = nodes.leader(topic)
+    followers = [n for n in nodes.ids() if n != old]
+    assert produce(nodes, topic, b"first").error == 0
     for node in followers:
-        shared.pause(node)
+        nodes.pause(node)
     time.sleep(FETCH_WAIT_S)  # until no fetch of theirs waits there for an answer
-    assert produce(shared, topic, b"lonely", node=old, acks=1).error == 0
-    shared.pause(old)
+    assert produce(nodes, topic, b"lonely", node=old, acks=1).error == 0
+    nodes.pause(old)
     for node in followers:
-        shared.resume(node)
-    new = shared.await_leader(topic, node=followers[0], other_than=old)
-    assert produce(shared, topic, b"second", node=new).error == 0
-    shared.resume(old)
-    shared.await_isr(topic, 3)
-    assert values(shared, topic) == [b"first", b"second"]
-    shared.kill(new)
-    shared.await_leader(topic, node=old, other_than=new)
-    assert values(shared, topic) == [b"first", b"second"]
-    shared.start(new)
+        nodes.resume(node)
+    new = nodes.await_leader(topic, node=followers[0], other_than=old)
+    assert produce(nodes, topic, b"second", node=new).error == 0
+    nodes.resume(old)
+    nodes.await_isr(topic, 3)
+    assert values(nodes, topic) == [b"first", b"second"]
+    nodes.kill(new)
+    nodes.await_leader(topic, node=old, other_than=new)
+    assert values(nodes, topic) == [b"first", b"second"]
 
 
 @pytest.mark.parametrize("role", ["leader", "follower", "controller"])
