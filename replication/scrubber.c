@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -20,6 +21,7 @@ struct scrubber {
     struct replicas *replicas; /* constant */
     struct scrubber_options options;
     pthread_t thread;
+    sem_t wake; /* posted once: stop */
     _Atomic bool stopping;
     /* of the pass under way */
     int64_t segments, bytes, damaged;
@@ -216,12 +218,20 @@ static void scrub_all(struct scrubber *s)
                  s->segments, s->bytes, s->damaged, clock_monotonic_ms() - started_ms);
 }
 
+static void rest(struct scrubber *s)
+{
+    int64_t until_ms = clock_monotonic_ms() + LOOK_MS;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    while (sem_clockwait(&s->wake, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
+        continue;
+}
+
 static void scrubber_run(void *arg)
 {
     struct scrubber *s = arg;
     while (!atomic_load(&s->stopping)) {
         scrub_all(s);
-        pause_us(s, NULL, LOOK_MS * 1000);
+        rest(s);
     }
 }
 
@@ -232,6 +242,7 @@ struct scrubber *scrubber_start(struct replicas *rs, const struct scrubber_optio
     struct scrubber *s = mem_zalloc(sizeof(*s));
     s->replicas = rs;
     s->options = *options;
+    CHECK(sem_init(&s->wake, 0, 0) == 0);
     CHECK(thread_start(&s->thread, &BACKGROUND, "scrubber", scrubber_run, s) == 0);
     return s;
 }
@@ -241,6 +252,8 @@ void scrubber_stop(struct scrubber *s)
     if (s == NULL)
         return;
     atomic_store(&s->stopping, true);
+    sem_post(&s->wake);
     pthread_join(s->thread, NULL);
+    sem_destroy(&s->wake);
     free(s);
 }
