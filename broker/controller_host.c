@@ -171,7 +171,8 @@ void controller_host_hello(struct node *node, const struct controller_hello *hel
     controller_host_status(node, &status);
     struct image *img = quorum_image(node->quorum);
     mutex_lock(&h->lock);
-    if (h->active && img != NULL && status.leader)
+    /* Its answer is a lease: one that may have been replaced grants none. */
+    if (h->active && img != NULL && status.leader && quorum_leads_surely(node->quorum))
         controller_hello(h->controller, img, clock_monotonic_ms(), hello, answer, &fx);
     mutex_unlock(&h->lock);
     image_unref(img);

@@ -11,6 +11,7 @@
 #include "broker/client.h"
 #include "broker/node.h"
 #include "broker/server.h"
+#include "broker/wiring.h"
 #include "proto/base/clock.h"
 #include "proto/base/logging.h"
 #include "proto/messages.h"
@@ -163,8 +164,6 @@ static void hello(struct link *l)
         return;
     }
     struct node *node = l->node;
-    struct quorum_status status;
-    quorum_status(node->quorum, &status);
     struct image *img = quorum_image(node->quorum);
     struct broker_hello_request in;
     struct arena arena;
@@ -179,7 +178,9 @@ static void hello(struct link *l)
         endpoint_fill(l, &arena, &node->config.listeners[i], i, &in.listeners[i]);
     in.rack = slice_from_text(config_text(&node->config, CONFIG_RACK));
     in.want_shutdown = l->want_shutdown;
-    in.applied_index = status.applied_index;
+    /* Not what the database has: a broker that was fenced comes back when its roles are those of
+     * the metadata, or it would lead once more where it was replaced. */
+    in.applied_index = wiring_index(node->wiring);
     in.clean_epoch = replicas_clean_epoch(node->replicas);
     l->hello_out = true;
     l->hello_sent_ms = clock_monotonic_ms();

@@ -90,9 +90,10 @@ static struct session *session_get(struct controller *c, const struct image *img
     return &c->sessions.items[c->sessions.count - 1];
 }
 
-int64_t controller_lease_ms(int64_t session_timeout_ms, int64_t election_timeout_ms)
+int64_t controller_lease_ms(int64_t session_timeout_ms, int64_t election_timeout_ms,
+                            int64_t still_ms)
 {
-    return MAX(session_timeout_ms / 2, session_timeout_ms - 2 * election_timeout_ms);
+    return MAX(session_timeout_ms / 2, session_timeout_ms - 2 * election_timeout_ms - 3 * still_ms);
 }
 
 void controller_activate(struct controller *c, const struct image *img, int64_t now_ms)

@@ -43,16 +43,18 @@ void controller_free(struct controller *c);
 
 /*
  * How long after it sent a hello a broker may act as leader. A controller that is cut off goes on
- * answering for less than two election timeouts, while its successor begins to count one election
- * timeout after the last word from it at the earliest: so the lease ends before the session does,
- * whoever counts.
+ * answering for two election timeouts at most, and while its loop hangs, which it may for still_ms
+ * before it grants nothing more (pulse.h): on the last word that it hears, and at either check
+ * whether it heard one. Its successor begins to count one election timeout after that word at the
+ * earliest. So the lease ends before the session does, whoever counts.
  *
  *   cut off                    successor active                  fenced by it
- *   |---- up to 2 elections -----|
+ *   |- 2 elections, 3 hangs -----|
  *   |-- 1 election at least --|-- a session, less 1 election ------|
- *        lease granted last:  |-- a session, less 2 elections --|
+ *        lease granted last:  |-- a session, less 2 elections and 3 hangs --|
  */
-int64_t controller_lease_ms(int64_t session_timeout_ms, int64_t election_timeout_ms);
+int64_t controller_lease_ms(int64_t session_timeout_ms, int64_t election_timeout_ms,
+                            int64_t still_ms);
 
 /* This node became the active controller: all sessions begin when the one before fell silent. */
 void controller_activate(struct controller *c, const struct image *img, int64_t now_ms);
@@ -61,7 +63,7 @@ struct controller_hello {
     struct register_broker broker;
     struct slice cluster_id; /* null: the broker does not know one yet */
     bool want_shutdown;
-    int64_t applied_index; /* of the metadata log, at the broker */
+    int64_t applied_index; /* of the metadata whose roles the broker has taken over */
     uint64_t connection;   /* any number that names the connection it came on, not 0 */
 };
 

@@ -141,6 +141,11 @@ static void on_inbox(uv_poll_t *handle, int status, int events)
     inbox_drain(&q->inbox);
 }
 
+bool quorum_leads_surely(const struct quorum *q)
+{
+    return pulse_is_sure(&q->pulse, clock_monotonic_ms());
+}
+
 struct leader_gone {
     struct inbox_message message;
     struct quorum *q;
@@ -397,6 +402,9 @@ static void options_copy(struct quorum *q, const struct quorum_options *o)
         q->options.election_timeout_ms = 250;
     if (q->options.heartbeat_ms <= 0)
         q->options.heartbeat_ms = 100;
+    pulse_init(&q->pulse,
+               pulse_still_ms_max(q->options.election_timeout_ms, q->options.heartbeat_ms),
+               clock_monotonic_ms());
     if (q->options.snapshot_threshold <= 0)
         q->options.snapshot_threshold = SNAPSHOT_THRESHOLD;
     if (q->options.snapshot_trailing <= 0)

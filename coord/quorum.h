@@ -89,6 +89,9 @@ void quorum_free(struct quorum *q); /* of one that was stopped, or NULL */
 
 struct image *quorum_image(struct quorum *q); /* a reference; NULL before the first. Any thread. */
 void quorum_status(struct quorum *q, struct quorum_status *out); /* any thread */
+/* quorum_status() tells what this node believes. This tells whether it leads for certain, as who
+ * grants leases must: a process that was paused believes, and is wrong. Any thread. */
+bool quorum_leads_surely(const struct quorum *q);
 
 /* Any thread. `command`: encoded (command_encode.h), copied. done() runs on the QUORUM thread: only
  * enqueue there. err ERR_REQUEST_TIMED_OUT when timeout_ms passed without an answer: the command

@@ -6,6 +6,7 @@
 #include <raft/uv.h>
 
 #include "coord/metadata.h"
+#include "coord/pulse.h"
 #include "coord/quorum.h"
 #include "coord/state.h"
 #include "coord/transport.h"
@@ -70,7 +71,8 @@ struct proposal {
 struct in_flight {
     bool active;
     struct raft_apply req;
-    size_t size; /* of the entry; with its checksum and index, to know it when it is applied */
+    uint64_t stalls; /* of the pulse, when it was proposed */
+    size_t size;     /* of the entry; with its checksum and index, to know it when it is applied */
     uint32_t crc;
     struct list proposals;
     int64_t index;         /* once applied */
@@ -167,10 +169,11 @@ struct quorum {
 
     raft_term lead_term;      /* for which the barrier was sent; 0: not leader */
     bool ready;               /* its barrier is applied */
+    struct pulse pulse;       /* whether it leads surely; other threads ask it, too */
     bool forming;             /* FORM_CLUSTER was submitted */
     int64_t hurried_until_ms; /* the election timeout is short, 0: it is not */
     bool push_wanted;         /* followers do not know of the last commit */
-    bool pushing;
+    bool pushing;             /* an empty entry is under way */
 
     struct list queue; /* of struct submission, waiting for the own batch */
     int queue_count;

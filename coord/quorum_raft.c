@@ -264,6 +264,7 @@ struct barrier {
     struct raft_barrier req;
     struct quorum *q;
     raft_term term;
+    uint64_t stalls; /* of the pulse, when it was sent */
 };
 
 static void ready_done(struct raft_barrier *req, int status)
@@ -272,6 +273,7 @@ static void ready_done(struct raft_barrier *req, int status)
     struct quorum *q = b->q;
     if (status == 0 && b->term == q->lead_term) {
         q->ready = true;
+        pulse_confirmed(&q->pulse, b->stalls);
         LOG_INFO("this node leads the quorum", "term=%llu applied=%lld", b->term,
                  (long long)q->applied_index);
     }
@@ -280,8 +282,9 @@ static void ready_done(struct raft_barrier *req, int status)
 
 static void push_done(struct raft_barrier *req, int status)
 {
-    (void)status;
     struct barrier *b = CONTAINER_OF(req, struct barrier, req);
+    if (status == 0 && b->term == b->q->lead_term)
+        pulse_confirmed(&b->q->pulse, b->stalls);
     b->q->pushing = false;
     free(b);
 }
@@ -291,6 +294,7 @@ static bool send_barrier(struct quorum *q, raft_term term, raft_barrier_cb cb)
     struct barrier *b = mem_zalloc(sizeof(*b));
     b->q = q;
     b->term = term;
+    b->stalls = q->pulse.stalls;
     if (raft_barrier(&q->raft, &b->req, cb) == 0)
         return true;
     free(b);
@@ -305,6 +309,7 @@ static void leadership(struct quorum *q)
         LOG_INFO("this node no longer leads the quorum", "term=%llu", q->lead_term);
         q->lead_term = 0;
         q->ready = q->forming = q->push_wanted = false;
+        pulse_turn(&q->pulse, false, clock_monotonic_ms());
         submit_leadership_lost(q);
     }
     /* Nothing is served before an entry of the own term is applied: only then is all of the past.
@@ -314,13 +319,16 @@ static void leadership(struct quorum *q)
 }
 
 /* Followers hear of a commit with the leader's next message: when nothing else is to be sent, an
- * empty entry makes one, so that they need not wait for a heartbeat. */
+ * empty entry makes one, so that they need not wait for a heartbeat. Likewise a leader that is
+ * unsure of itself proposes one: committed, it proves that it leads. */
 static void push_commit(struct quorum *q)
 {
-    if (!q->push_wanted || q->pushing || q->in_flight.active || !list_is_empty(&q->proposals))
+    bool unsure = !atomic_load(&q->pulse.sure);
+    if (!(q->push_wanted || unsure) || q->pushing || q->in_flight.active ||
+        !list_is_empty(&q->proposals))
         return;
     q->push_wanted = false;
-    if (q->ready && q->raft.configuration.n > 1)
+    if (q->ready && (unsure || q->raft.configuration.n > 1))
         q->pushing = send_barrier(q, q->lead_term, push_done);
 }
 
@@ -337,6 +345,7 @@ void raft_side_turn(struct quorum *q)
         submit_progress(q);
     }
     leadership(q);
+    pulse_turn(&q->pulse, q->lead_term != 0, clock_monotonic_ms());
     if (q->hurried_until_ms != 0 && clock_monotonic_ms() >= q->hurried_until_ms)
         raft_side_calm(q);
     if (q->log_bytes > SNAPSHOT_LOG_BYTES && !q->snapshot.active)

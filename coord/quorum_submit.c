@@ -259,6 +259,7 @@ static void entry_done(struct raft_apply *req, int status, void *result)
     list_init(&proposals);
     list_splice(&proposals, &f->proposals);
     if (status == 0 && f->index > 0) {
+        pulse_confirmed(&q->pulse, f->stalls);
         q->push_wanted = true;
         entry_answer(q, &proposals);
     } else {
@@ -293,6 +294,7 @@ static void entry_propose(struct quorum *q)
     f->size = buf.len;
     f->crc = crc32c(0, buf.base, buf.len);
     f->index = -1;
+    f->stalls = q->pulse.stalls;
     int rv = raft_apply(&q->raft, &f->req, &buf, 1, entry_done);
     if (rv == 0)
         return;

@@ -2,6 +2,7 @@
 #include "broker/controller_host.h"
 #include "broker/node.h"
 #include "coord/controller.h"
+#include "coord/pulse.h"
 
 HANDLER(broker_hello)
 {
@@ -36,8 +37,10 @@ HANDLER(broker_hello)
     out->fenced = answer.fenced;
     out->should_shutdown = answer.should_shutdown;
     out->leader_id = status.leader_id;
-    out->lease_ms =
-        (int32_t)controller_lease_ms(config_number(&node->config, CONFIG_SESSION_TIMEOUT_MS),
-                                     config_number(&node->config, CONFIG_QUORUM_ELECTION_MS));
+    int64_t election_ms = config_number(&node->config, CONFIG_QUORUM_ELECTION_MS);
+    int64_t still_ms =
+        pulse_still_ms_max(election_ms, config_number(&node->config, CONFIG_QUORUM_HEARTBEAT_MS));
+    out->lease_ms = (int32_t)controller_lease_ms(
+        config_number(&node->config, CONFIG_SESSION_TIMEOUT_MS), election_ms, still_ms);
     request_reply(req);
 }
