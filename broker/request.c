@@ -191,17 +191,17 @@ static void waiter_wake(struct waiter *waiter, enum error_code err)
     net_post(thread, &w->message);
 }
 
-static void park(struct request *req, struct replica *r, enum waiter_kind kind, int64_t offset,
-                 int16_t *error_code)
+static void park(struct request *req, struct replica *r, struct waiter waiter, int16_t *error_code)
 {
     struct request_wait *w = arena_need(&req->arena, sizeof(*w));
     *w = (struct request_wait){
-        .waiter = {.kind = kind, .offset = offset, .wake = waiter_wake},
+        .waiter = waiter,
         .message = {.run = wait_woken},
         .thread = req->thread,
         .req = req,
         .error_code = error_code,
     };
+    w->waiter.wake = waiter_wake;
     req->outstanding++;
     req->parked++;
     list_push_back(&req->waits, &w->link);
@@ -213,22 +213,24 @@ static void park(struct request *req, struct replica *r, enum waiter_kind kind, 
     settle(w, err);
 }
 
-void request_await_watermark(struct request *req, struct replica *r, int64_t offset,
-                             int16_t *error_code)
+void request_await_watermark(struct request *req, struct replica *r,
+                             const struct partition_append_result *appended, int16_t *error_code)
 {
-    park(req, r, WAIT_HIGH_WATERMARK, offset, error_code);
+    struct waiter waiter = {
+        .kind = WAIT_HIGH_WATERMARK, .offset = appended->end_offset, .cuts = appended->cuts};
+    park(req, r, waiter, error_code);
 }
 
 void request_await_low_watermark(struct request *req, struct replica *r, int64_t offset,
                                  int16_t *error_code)
 {
-    park(req, r, WAIT_LOW_WATERMARK, offset, error_code);
+    park(req, r, (struct waiter){.kind = WAIT_LOW_WATERMARK, .offset = offset}, error_code);
 }
 
 void request_await_data(struct request *req, struct replica *r, enum waiter_kind kind,
                         int64_t offset)
 {
-    park(req, r, kind, offset, NULL);
+    park(req, r, (struct waiter){.kind = kind, .offset = offset}, NULL);
 }
 
 void request_interrupt(struct request *req)

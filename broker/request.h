@@ -78,11 +78,12 @@ void request_reply_silently(struct request *req, bool close) ON(NET);
 /* End the connection without an answer, with one log line. */
 void request_refuse(struct request *req, const char *reason) ON(NET);
 
-/* Park on a partition until `offset` is below its high watermark; the outcome goes to *error_code,
- * which must not move (the answer's own array is sized from the request). No effect when it is so
- * already. */
-void request_await_watermark(struct request *req, struct replica *r, int64_t offset,
-                             int16_t *error_code) ON(NET);
+/* Park on a partition until its high watermark covers what was appended; the outcome goes to
+ * *error_code, which must not move (the answer's own array is sized from the request). No effect
+ * when it is so already. */
+void request_await_watermark(struct request *req, struct replica *r,
+                             const struct partition_append_result *appended, int16_t *error_code)
+    ON(NET);
 /* Park until every member of the ISR has a log that begins at `offset` or above (DeleteRecords). */
 void request_await_low_watermark(struct request *req, struct replica *r, int64_t offset,
                                  int16_t *error_code) ON(NET);

@@ -76,6 +76,7 @@ enum error_code replica_start_over(struct replica_entry *e, const struct partiti
     char path[FS_PATH_MAX], aside[FS_PATH_MAX];
     struct partition *p = e->base.partition;
     e->base.partition = NULL;
+    waiters_cut(e, 0);
     if (p != NULL)
         log_close(partition_take_log(p));
     partition_free(p);

@@ -436,7 +436,7 @@ bool partition_fetch_position(const struct partition *p, int64_t *fetch_offset,
 }
 
 static enum error_code truncate_to(struct partition *p, int64_t offset, int64_t now_ms,
-                                   const char *reason)
+                                   const char *reason, struct partition_effects *fx)
 {
     int64_t end = log_end_offset(p->log);
     if (offset < p->high_watermark)
@@ -448,6 +448,8 @@ static enum error_code truncate_to(struct partition *p, int64_t offset, int64_t 
                  p->index, (long long)offset, (long long)end, reason);
     if (MUTANT(MUTANT_KEEP_EPOCHS_AT_END) && offset == end)
         return ERR_NONE;
+    fx->cut = true;
+    fx->cut_to = offset;
     enum error_code err = log_truncate(p->log, offset, now_ms);
     p->high_watermark = MIN(p->high_watermark, log_end_offset(p->log));
     return err;
@@ -457,7 +459,7 @@ static enum error_code truncate_to(struct partition *p, int64_t offset, int64_t 
  * that epoch; if we do not have that epoch, at the end of our largest one below it, and ask again
  * (KIP-279). */
 static enum error_code truncate_diverging(struct partition *p, const struct fetched *answer,
-                                          int64_t now_ms)
+                                          int64_t now_ms, struct partition_effects *fx)
 {
     int32_t epoch;
     int64_t end_offset;
@@ -468,14 +470,14 @@ static enum error_code truncate_diverging(struct partition *p, const struct fetc
     if (end_offset < 0)
         offset = 0; /* all that we have is of later epochs, and none of it is the leader's */
     offset = MAX(offset, log_start_offset(p->log));
-    return truncate_to(p, MIN(offset, log_end_offset(p->log)), now_ms, "diverging_epoch");
+    return truncate_to(p, MIN(offset, log_end_offset(p->log)), now_ms, "diverging_epoch", fx);
 }
 
 /* Never fatal (F61): either the leader has nothing as old as our end, or we are ahead of it without
  * an epoch to compare. Old leaders' answers without offsets change nothing; the fetcher backs
  * off. */
 static enum error_code recover_out_of_range(struct partition *p, const struct fetched *answer,
-                                            int64_t now_ms)
+                                            int64_t now_ms, struct partition_effects *fx)
 {
     if (answer->log_start_offset < 0 || answer->high_watermark < 0)
         return ERR_NONE;
@@ -485,13 +487,15 @@ static enum error_code recover_out_of_range(struct partition *p, const struct fe
         LOG_WARN("starting over at the leader's log start",
                  "topic=%s partition=%d end=%lld leader_start=%lld", p->topic, p->index,
                  (long long)end, (long long)answer->log_start_offset);
+        fx->cut = true;
+        fx->cut_to = 0;
         enum error_code err = log_truncate_fully(p->log, answer->log_start_offset);
         if (err == ERR_NONE)
             p->high_watermark = answer->log_start_offset;
         return err;
     }
     return truncate_to(p, MAX(MIN(end, answer->high_watermark), log_start_offset(p->log)), now_ms,
-                       "out_of_range");
+                       "out_of_range", fx);
 }
 
 static enum error_code append_fetched(struct partition *p, struct slice records, int64_t now_ms,
@@ -529,7 +533,7 @@ enum error_code partition_fetched(struct partition *p, const struct fetched *ans
     if (answer->leader_epoch != p->state.leader_epoch && !MUTANT(MUTANT_ANSWER_OF_ANY_EPOCH))
         return ERR_NONE;
     if (answer->error_code == ERR_OFFSET_OUT_OF_RANGE)
-        return recover_out_of_range(p, answer, now_ms);
+        return recover_out_of_range(p, answer, now_ms, fx);
     if (answer->error_code != ERR_NONE)
         return answer->error_code;
     if (answer->diverging_epoch >= 0) {
@@ -539,7 +543,7 @@ enum error_code partition_fetched(struct partition *p, const struct fetched *ans
             return ERR_NONE;
         }
         p->watermark_taken_early = false;
-        return truncate_diverging(p, answer, now_ms);
+        return truncate_diverging(p, answer, now_ms, fx);
     }
 
     enum error_code err = append_fetched(p, answer->records, now_ms, fx);

@@ -57,7 +57,9 @@ struct partition_effects {
     bool watermark_advanced; /* wake produce waiters and consumers */
     bool appended;           /* wake followers' fetches; the log wants a flush */
     bool role_changed;       /* fail waiters with ERR_NOT_LEADER_OR_FOLLOWER */
-    bool propose;            /* send `proposal` to the controller */
+    bool cut;                /* what was there from cut_to on is gone, whatever comes there now */
+    int64_t cut_to;
+    bool propose; /* send `proposal` to the controller */
     struct isr_proposal proposal;
 };
 
@@ -83,6 +85,7 @@ void partition_configure(struct partition *p, const struct partition_config *con
 struct partition_append_result {
     int64_t base_offset;
     int64_t end_offset;         /* acks=all waits until the high watermark reaches it */
+    uint64_t cuts;              /* of the replica, at the append; for struct waiter */
     int64_t log_append_time_ms; /* -1 with CreateTime */
     int64_t log_start_offset;
     bool duplicate; /* it was there before; nothing was appended */

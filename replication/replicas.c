@@ -81,6 +81,8 @@ void replica_effects(struct replica_entry *e, const struct partition_effects *fx
     const struct replicas_callbacks *up = &e->owner->options.callbacks;
     if (fx->role_changed)
         waiters_role_changed(e);
+    if (fx->cut)
+        waiters_cut(e, fx->cut_to);
     if (fx->watermark_advanced)
         waiters_wake_watermark(e, partition_high_watermark(p));
     if (fx->appended) {
@@ -444,6 +446,7 @@ enum error_code replica_append_checked(struct replica *r, uint8_t *batch, size_t
         err = check != NULL ? check(arg, r->partition) : ERR_NONE;
     if (err == ERR_NONE && r->partition != NULL) {
         err = partition_append(r->partition, batch, size, header, acks, clock_wall_ms(), out, &fx);
+        out->cuts = ENTRY(r)->cuts;
         replica_effects(ENTRY(r), &fx);
         check_log(ENTRY(r), err, "append");
     }
@@ -496,7 +499,6 @@ enum error_code replica_fetched(struct replicas *rs, struct replica *r,
         (answer->records.size == 0 || !disk_is_full(r))) {
         err = partition_fetched(r->partition, answer, clock_wall_ms(), &fx);
         *flush_pending = fx.appended && !ENTRY(r)->write_caching;
-        waiters_wake_cut(ENTRY(r));
         replica_effects(ENTRY(r), &fx);
         check_log(ENTRY(r), err, "append as follower");
     }

@@ -145,6 +145,7 @@ struct waiter {
     struct list link;
     enum waiter_kind kind;
     int64_t offset;
+    uint64_t cuts; /* WAIT_HIGH_WATERMARK: partition_append_result's */
     void (*wake)(struct waiter *w, enum error_code err);
     struct replica *replica; /* counted while parked */
 };

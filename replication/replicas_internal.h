@@ -29,6 +29,7 @@ struct replica_entry {
     bool closing;           /* guarded by base.lock: nothing is written; it begins anew */
     int64_t reported_ms; /* guarded by base.lock: when a scrub asked to leave the ISR, 0: never */
     bool removed;        /* guarded by base.lock: the topic is gone */
+    uint64_t cuts;       /* guarded by base.lock: how often the log lost its end */
 };
 
 enum checkpoint_file {
@@ -126,8 +127,8 @@ void waiters_wake_all(struct replica_entry *e, enum error_code err);
 /* Its role is another: all are told, except that an appended batch waits on while this replica
  * learns as a follower what becomes of it. */
 void waiters_role_changed(struct replica_entry *e);
-/* A follower's log may have been cut: batches that are not in it any more are not waited for. */
-void waiters_wake_cut(struct replica_entry *e);
+/* The log was cut: batches that end behind `offset` are not in it any more, whatever is. */
+void waiters_cut(struct replica_entry *e, int64_t offset);
 
 /* flush.c */
 int flush_start(struct replicas *rs) MUST_CHECK;

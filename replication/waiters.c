@@ -10,14 +10,6 @@ static enum error_code after_append(enum error_code err)
                : err;
 }
 
-/* One that was the leader learns as a follower whether a batch counts. */
-static bool learns_as_follower(const struct replica_entry *e, const struct waiter *w)
-{
-    const struct partition *p = e->base.partition;
-    return w->kind == WAIT_HIGH_WATERMARK && p != NULL && partition_role(p) == PARTITION_FOLLOWER &&
-           log_end_offset(partition_log(e->base.partition)) >= w->offset;
-}
-
 /* Lock held. Is there nothing to wait for? */
 static bool ready(const struct replica_entry *e, const struct waiter *w, enum error_code *err)
 {
@@ -32,11 +24,16 @@ static bool ready(const struct replica_entry *e, const struct waiter *w, enum er
         *err = appended ? after_append(ERR_KAFKA_STORAGE_ERROR) : ERR_KAFKA_STORAGE_ERROR;
         return true;
     }
-    /* Consumers may read from a follower, too. */
+    /* What stands there now may be another's. */
+    if (appended && w->cuts != e->cuts) {
+        *err = after_append(ERR_NOT_LEADER_OR_FOLLOWER);
+        return true;
+    }
+    /* Consumers may read from a follower, too; and one that was the leader learns as a follower
+     * whether a batch counts. */
     bool leads = partition_role(p) == PARTITION_LEADER;
-    bool reads = partition_role(p) == PARTITION_FOLLOWER && w->kind == WAIT_COMMITTED_DATA;
-    if (!leads && !reads && !learns_as_follower(e, w)) {
-        *err = appended ? after_append(ERR_NOT_LEADER_OR_FOLLOWER) : ERR_NOT_LEADER_OR_FOLLOWER;
+    if (!leads && !appended && w->kind != WAIT_COMMITTED_DATA) {
+        *err = ERR_NOT_LEADER_OR_FOLLOWER;
         return true;
     }
     switch (w->kind) {
@@ -124,13 +121,12 @@ void waiters_role_changed(struct replica_entry *e)
     LIST_FOR_EACH (w, &e->waiters, struct waiter, link)
         if (w->kind != WAIT_HIGH_WATERMARK)
             wake(w, ERR_NOT_LEADER_OR_FOLLOWER);
-    waiters_wake_cut(e);
 }
 
-void waiters_wake_cut(struct replica_entry *e)
+void waiters_cut(struct replica_entry *e, int64_t offset)
 {
+    e->cuts++;
     LIST_FOR_EACH (w, &e->waiters, struct waiter, link)
-        if (w->kind == WAIT_HIGH_WATERMARK && !learns_as_follower(e, w) &&
-            partition_role(e->base.partition) != PARTITION_LEADER)
+        if (w->kind == WAIT_HIGH_WATERMARK && w->offset > offset)
             wake(w, after_append(ERR_NOT_LEADER_OR_FOLLOWER));
 }

@@ -101,7 +101,7 @@ static enum error_code append_to(struct request *req, struct replica *r, struct 
     out->log_append_time_ms = result.log_append_time_ms;
     out->log_start_offset = result.log_start_offset;
     if (acks == ACKS_ALL)
-        request_await_watermark(req, r, result.end_offset, &out->error_code);
+        request_await_watermark(req, r, &result, &out->error_code);
     return ERR_NONE;
 }
 

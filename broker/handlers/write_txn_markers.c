@@ -40,7 +40,7 @@ static enum error_code write_marker(struct request *req, struct replica *r,
     enum error_code err =
         replica_append_checked(r, batch.data, batch.size, &c.header, -1, check, &c, &result);
     if (err == ERR_NONE)
-        request_await_watermark(req, r, result.end_offset, error_code);
+        request_await_watermark(req, r, &result, error_code);
     buffer_deinit(&batch);
     return err;
 }

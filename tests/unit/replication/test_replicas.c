@@ -152,6 +152,65 @@ static void a_batch_that_the_next_leader_lacks_is_told_to_come_again(void **stat
     replicas_close(rs);
 }
 
+/* The new leader's batch, at an offset, and its watermark behind it. */
+static void follow_batch(struct replicas *rs, struct replica *r, int64_t offset)
+{
+    struct buffer bytes = {0};
+    bool pending;
+    build_batch(&bytes, (struct batch_spec){
+                            .base_offset = offset, .records = 1, .timestamp = 5, .epoch = 2});
+    struct fetched answer = {.leader_epoch = 2,
+                             .records = buffer_slice(&bytes),
+                             .high_watermark = offset + 1,
+                             .diverging_epoch = -1};
+    assert_int_equal(replica_fetched(rs, r, &answer, &pending), ERR_NONE);
+    assert_int_equal(end_of(r), offset + 1);
+    assert_int_equal(watermark_of(r), offset + 1);
+    buffer_deinit(&bytes);
+}
+
+/* Between its append and its parking a thread may stand still for long. */
+static void anothers_batch_at_the_same_offset_acknowledges_nothing(void **state)
+{
+    (void)state;
+    struct replicas *rs = replicas_start();
+    struct replica *r = lead(rs, 2);
+    struct parked late;
+    bool pending;
+    produce(rs, r);
+    int64_t end = produce(rs, r);
+    assert_int_equal(apply(rs, led_by(2, 2, 2, 2)), ERR_NONE);
+    struct fetched cut = {
+        .leader_epoch = 2, .high_watermark = 0, .diverging_epoch = 1, .diverging_end_offset = 1};
+    assert_int_equal(replica_fetched(rs, r, &cut, &pending), ERR_NONE);
+    follow_batch(rs, r, 1);
+    assert_false(park(&late, r, WAIT_HIGH_WATERMARK, end));
+    assert_int_equal(late.err, ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
+    replica_unref(r);
+    replicas_close(rs);
+}
+
+static void a_log_that_starts_over_behind_a_batch_does_not_acknowledge_it(void **state)
+{
+    (void)state;
+    struct replicas *rs = replicas_start();
+    struct replica *r = lead(rs, 2);
+    struct parked w;
+    bool pending;
+    assert_true(park(&w, r, WAIT_HIGH_WATERMARK, produce(rs, r)));
+    assert_int_equal(apply(rs, led_by(2, 2, 2, 2)), ERR_NONE);
+    struct fetched gone = {.error_code = ERR_OFFSET_OUT_OF_RANGE,
+                           .leader_epoch = 2,
+                           .log_start_offset = 7,
+                           .high_watermark = 9,
+                           .diverging_epoch = -1};
+    assert_int_equal(replica_fetched(rs, r, &gone, &pending), ERR_NONE);
+    follow_batch(rs, r, 7);
+    assert_int_equal(unpark(&w), ERR_NOT_ENOUGH_REPLICAS_AFTER_APPEND);
+    replica_unref(r);
+    replicas_close(rs);
+}
+
 static void a_batch_waits_on_under_the_same_leaders_next_epoch(void **state)
 {
     (void)state;
@@ -518,6 +577,8 @@ int main(void)
         REPLICAS_TEST(a_removed_waiter_is_not_woken),
         REPLICAS_TEST(a_change_of_leader_refuses_those_who_wait_for_data),
         REPLICAS_TEST(a_batch_that_the_next_leader_lacks_is_told_to_come_again),
+        REPLICAS_TEST(anothers_batch_at_the_same_offset_acknowledges_nothing),
+        REPLICAS_TEST(a_log_that_starts_over_behind_a_batch_does_not_acknowledge_it),
         REPLICAS_TEST(a_batch_waits_on_under_the_same_leaders_next_epoch),
         REPLICAS_TEST(a_follower_cuts_what_its_leader_does_not_have),
         REPLICAS_TEST(a_follower_asks_again_once_its_data_is_on_disk),
