@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -17,7 +16,7 @@ struct cleaner {
     struct replicas *replicas; /* constant */
     struct cleaner_options options;
     pthread_t thread;
-    sem_t wake; /* posted once: stop */
+    struct rest rest;
     _Atomic bool stopping;
 };
 
@@ -125,25 +124,17 @@ static int compact_replica(struct cleaner *cleaner, struct replica *r)
     return err;
 }
 
-static void rest(struct cleaner *cleaner)
-{
-    int64_t until_ms = clock_monotonic_ms() + cleaner->options.backoff_ms;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    while (sem_clockwait(&cleaner->wake, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
-        continue;
-}
-
 static void cleaner_run(void *arg)
 {
     struct cleaner *cleaner = arg;
-    rest(cleaner);
-    while (!atomic_load(&cleaner->stopping)) {
+    bool stop = rest_for(&cleaner->rest, cleaner->options.backoff_ms);
+    while (!stop) {
         struct choice choice = {.ratio = -1};
         replicas_each(cleaner->replicas, consider, &choice);
         int err = choice.replica != NULL ? compact_replica(cleaner, choice.replica) : -ENOENT;
         replica_unref(choice.replica);
-        if (err != 0)
-            rest(cleaner);
+        stop = err != 0 ? rest_for(&cleaner->rest, cleaner->options.backoff_ms)
+                        : atomic_load(&cleaner->stopping);
     }
 }
 
@@ -154,7 +145,7 @@ struct cleaner *cleaner_start(struct replicas *rs, const struct cleaner_options 
     struct cleaner *cleaner = mem_zalloc(sizeof(*cleaner));
     cleaner->replicas = rs;
     cleaner->options = *options;
-    CHECK(sem_init(&cleaner->wake, 0, 0) == 0);
+    rest_init(&cleaner->rest);
     CHECK(thread_start(&cleaner->thread, &BACKGROUND, "cleaner", cleaner_run, cleaner) == 0);
     return cleaner;
 }
@@ -164,8 +155,8 @@ void cleaner_stop(struct cleaner *cleaner)
     if (cleaner == NULL)
         return;
     atomic_store(&cleaner->stopping, true);
-    sem_post(&cleaner->wake);
+    rest_end(&cleaner->rest);
     pthread_join(cleaner->thread, NULL);
-    sem_destroy(&cleaner->wake);
+    rest_deinit(&cleaner->rest);
     free(cleaner);
 }

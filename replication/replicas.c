@@ -184,6 +184,7 @@ enum error_code replicas_open(const struct replicas_options *options, const stru
     /* One that closes before it registered leaves the data as it found it. */
     atomic_init(&rs->broker_epoch, replicas_clean_epoch(rs));
     CHECK(flush_start(rs) == 0);
+    rest_init(&rs->rest);
     rs->cleaner = cleaner_start(rs, &options->cleaner);
     rs->scrubber = scrubber_start(rs, &options->scrubber);
     CHECK(thread_start(&rs->background, &BACKGROUND, "replicas", background_run, rs) == 0);
@@ -547,9 +548,7 @@ static void background_run(void *arg)
 {
     struct replicas *rs = arg;
     int64_t checkpoint_ms = clock_monotonic_ms(), retention_ms = checkpoint_ms;
-    while (!atomic_load(&rs->stopping)) {
-        struct timespec pause = {.tv_nsec = TICK_MS * 1000000};
-        nanosleep(&pause, NULL);
+    while (!rest_for(&rs->rest, TICK_MS)) {
         int64_t now_ms = clock_monotonic_ms();
         replicas_each(rs, tick_one, NULL);
         reserve_tick(rs);
@@ -590,10 +589,12 @@ void replicas_close(struct replicas *rs)
     if (rs == NULL)
         return;
     atomic_store(&rs->stopping, true);
+    rest_end(&rs->rest);
     pthread_join(rs->background, NULL);
     cleaner_stop(rs->cleaner);
     scrubber_stop(rs->scrubber);
     flush_stop(rs);
+    rest_deinit(&rs->rest);
     bool all_flushed = true;
     replicas_each(rs, close_one, &all_flushed);
     checkpoints_write(rs);

@@ -74,6 +74,7 @@ struct replicas {
     pthread_t *flush_threads;
 
     pthread_t background;
+    struct rest rest;             /* the background thread's */
     struct cleaner *cleaner;      /* NULL: not enabled */
     struct scrubber *scrubber;    /* NULL: not enabled */
     _Atomic int64_t broker_epoch; /* for the clean-shutdown markers, -1: not registered */

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <semaphore.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -21,7 +20,7 @@ struct scrubber {
     struct replicas *replicas; /* constant */
     struct scrubber_options options;
     pthread_t thread;
-    sem_t wake; /* posted once: stop */
+    struct rest rest;
     _Atomic bool stopping;
     /* of the pass under way */
     int64_t segments, bytes, damaged;
@@ -218,21 +217,12 @@ static void scrub_all(struct scrubber *s)
                  s->segments, s->bytes, s->damaged, clock_monotonic_ms() - started_ms);
 }
 
-static void rest(struct scrubber *s)
-{
-    int64_t until_ms = clock_monotonic_ms() + LOOK_MS;
-    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
-    while (sem_clockwait(&s->wake, CLOCK_MONOTONIC, &until) != 0 && errno == EINTR)
-        continue;
-}
-
 static void scrubber_run(void *arg)
 {
     struct scrubber *s = arg;
-    while (!atomic_load(&s->stopping)) {
+    do
         scrub_all(s);
-        rest(s);
-    }
+    while (!rest_for(&s->rest, LOOK_MS));
 }
 
 struct scrubber *scrubber_start(struct replicas *rs, const struct scrubber_options *options)
@@ -242,7 +232,7 @@ struct scrubber *scrubber_start(struct replicas *rs, const struct scrubber_optio
     struct scrubber *s = mem_zalloc(sizeof(*s));
     s->replicas = rs;
     s->options = *options;
-    CHECK(sem_init(&s->wake, 0, 0) == 0);
+    rest_init(&s->rest);
     CHECK(thread_start(&s->thread, &BACKGROUND, "scrubber", scrubber_run, s) == 0);
     return s;
 }
@@ -252,8 +242,8 @@ void scrubber_stop(struct scrubber *s)
     if (s == NULL)
         return;
     atomic_store(&s->stopping, true);
-    sem_post(&s->wake);
+    rest_end(&s->rest);
     pthread_join(s->thread, NULL);
-    sem_destroy(&s->wake);
+    rest_deinit(&s->rest);
     free(s);
 }

@@ -6,7 +6,10 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
+
+#include "proto/base/clock.h"
 
 struct thread_role NET = {"net"}, QUORUM = {"quorum"}, FLUSH = {"flush"},
                    BACKGROUND = {"background"};
@@ -50,6 +53,34 @@ int thread_start(pthread_t *thread, struct thread_role *role, const char *name, 
     }
     pthread_setname_np(*thread, name);
     return 0;
+}
+
+void rest_init(struct rest *r)
+{
+    CHECK(sem_init(&r->ended, 0, 0) == 0);
+}
+
+void rest_deinit(struct rest *r)
+{
+    sem_destroy(&r->ended);
+}
+
+void rest_end(struct rest *r)
+{
+    CHECK(sem_post(&r->ended) == 0);
+}
+
+bool rest_for(struct rest *r, int64_t ms)
+{
+    int64_t until_ms = clock_monotonic_ms() + ms;
+    struct timespec until = {.tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000};
+    int rc;
+    while ((rc = sem_clockwait(&r->ended, CLOCK_MONOTONIC, &until)) != 0 && errno == EINTR)
+        continue;
+    if (rc != 0)
+        return false;
+    rest_end(r); /* for the next pause */
+    return true;
 }
 
 void mutex_init(struct mutex *m)

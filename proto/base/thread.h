@@ -10,7 +10,9 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "proto/base/check.h"
 #include "proto/base/list.h"
@@ -47,6 +49,18 @@ void mutex_init(struct mutex *m);
 void mutex_deinit(struct mutex *m);
 void mutex_lock(struct mutex *m) TS_(acquire_capability(*m));
 void mutex_unlock(struct mutex *m) TS_(release_capability(*m));
+
+/* Pauses of a thread that works now and then, which another thread ends when it is to stop. */
+struct rest {
+    sem_t ended;
+};
+
+void rest_init(struct rest *r);
+void rest_deinit(struct rest *r);
+/* Once; any thread. The pause of now and all later ones are over. */
+void rest_end(struct rest *r);
+/* Pause for so long; true: rest_end() was called. */
+bool rest_for(struct rest *r, int64_t ms);
 
 /*
  * An inbox: messages from any thread to the one thread that reads the inbox. The message is
