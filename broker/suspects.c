@@ -53,7 +53,7 @@ void suspects_note(struct suspects *s, int32_t node_id, int64_t now_ms)
 
 void suspects_clear(struct suspects *s, int32_t node_id)
 {
-    if (!suspects_any(s))
+    if (atomic_load(&s->count) == 0)
         return;
     mutex_lock(&s->lock);
     drop(s, node_id);
@@ -61,17 +61,14 @@ void suspects_clear(struct suspects *s, int32_t node_id)
     mutex_unlock(&s->lock);
 }
 
-bool suspects_any(struct suspects *s)
+void suspects_list(struct suspects *s, int64_t now_ms, struct suspected *out)
 {
-    return atomic_load(&s->count) > 0;
-}
-
-bool suspects_has(struct suspects *s, int32_t node_id, int64_t now_ms)
-{
-    bool found = false;
+    out->count = 0;
+    if (atomic_load(&s->count) == 0)
+        return;
     mutex_lock(&s->lock);
     FOR_EACH (one, s->list.items, s->list.count)
-        found = found || (one->node_id == node_id && now_ms - one->noted_ms < SUSPECT_MS);
+        if (now_ms - one->noted_ms < SUSPECT_MS && out->count < SUSPECTS_MAX)
+            out->ids[out->count++] = one->node_id;
     mutex_unlock(&s->lock);
-    return found;
 }

@@ -9,7 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define SUSPECT_MS 2000 /* then it is forgotten, whatever became of it */
+#define SUSPECT_MS   2000 /* then it is forgotten, whatever became of it */
+#define SUSPECTS_MAX 16   /* told at a time; who has more waits for none of the others */
 
 struct suspects;
 
@@ -19,5 +20,10 @@ void suspects_free(struct suspects *s);
 /* Any thread, all of them. */
 void suspects_note(struct suspects *s, int32_t node_id, int64_t now_ms);
 void suspects_clear(struct suspects *s, int32_t node_id);
-bool suspects_any(struct suspects *s); /* cheap */
-bool suspects_has(struct suspects *s, int32_t node_id, int64_t now_ms);
+
+struct suspected {
+    int32_t ids[SUSPECTS_MAX];
+    int count;
+};
+/* Those of now; cheap when there are none. */
+void suspects_list(struct suspects *s, int64_t now_ms, struct suspected *out);

@@ -147,31 +147,30 @@ static void image_in_force(struct request *req)
 
 /* --- Leaders that seem dead --- */
 
-static bool led_by_suspect(const struct request *req, const struct image_topic *t, int64_t now_ms)
+static bool led_by(const struct image_topic *t, const struct suspected *who)
 {
-    for (int32_t i = 0; t != NULL && i < t->partitions_count; i++) {
-        int32_t leader = t->partitions[i].leader;
-        if (leader >= 0 && leader != req->node->id &&
-            suspects_has(req->node->suspects, leader, now_ms))
-            return true;
-    }
+    for (int32_t i = 0; t != NULL && i < t->partitions_count; i++)
+        for (int k = 0; k < who->count; k++)
+            if (t->partitions[i].leader == who->ids[k])
+                return true;
     return false;
 }
 
 static bool names_suspect(const struct request *req, const struct metadata_request *in)
 {
     const struct image *img = req->image;
-    int64_t now_ms = clock_monotonic_ms();
-    if (img == NULL || !suspects_any(req->node->suspects))
+    struct suspected who;
+    suspects_list(req->node->suspects, clock_monotonic_ms(), &who);
+    if (img == NULL || who.count == 0)
         return false;
     for (int i = 0; wants_all(req, in) && i < img->topics_count; i++)
-        if (led_by_suspect(req, img->topics[i], now_ms))
+        if (led_by(img->topics[i], &who))
             return true;
     for (int i = 0; i < in->topics_count; i++) {
         const struct metadata_request_topic *t = &in->topics[i];
         const struct image_topic *topic =
             is_by_id(t) ? image_find_topic_by_id(img, t->topic_id) : image_find_topic(img, t->name);
-        if (led_by_suspect(req, topic, now_ms))
+        if (led_by(topic, &who))
             return true;
     }
     return false;
