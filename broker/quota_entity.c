@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "proto/base/check.h"
 
@@ -173,6 +174,14 @@ int quota_entity_decode(struct slice text, struct arena *arena, struct quota_ent
         text = slice_of(text.data + used, text.size - used);
     }
     return 0;
+}
+
+double quota_value_parse(struct slice text)
+{
+    char copy[64] = "";
+    if (!slice_is_null(text))
+        memcpy(copy, text.data, MIN(text.size, sizeof(copy) - 1));
+    return strtod(copy, NULL);
 }
 
 enum error_code quota_value_check(const struct quota_entity *e, struct slice key, double value,

@@ -33,6 +33,8 @@ struct slice quota_entity_encode(const struct quota_entity *e, struct arena *are
 /* 0, or -EBADMSG for what quota_entity_encode() never makes. Names go to the arena. */
 int quota_entity_decode(struct slice text, struct arena *arena, struct quota_entity *e) MUST_CHECK;
 
+/* A stored value. */
+double quota_value_parse(struct slice text);
 /* Whether this key is a quota of such an entity, and the value is right. */
 enum error_code quota_value_check(const struct quota_entity *e, struct slice key, double value,
                                   char reason[200]) MUST_CHECK;

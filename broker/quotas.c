@@ -31,12 +31,6 @@ struct quotas {
     size_t sweep_at;    /* guarded by lock */
 };
 
-/* What applies to a request. */
-struct limit {
-    double rate;      /* 0: none */
-    struct slice who; /* in the request's arena; names its bucket */
-};
-
 struct quotas *quotas_new(void)
 {
     struct quotas *qs = mem_zalloc(sizeof(*qs));
@@ -82,20 +76,15 @@ static struct slice entity_name(struct request *req, const struct slice *client_
 
 static double rate_of(struct request *req, struct slice entity, enum quota_kind kind)
 {
-    char text[64] = "";
     if (slice_is_null(entity))
         return 0;
-    struct slice value =
-        image_resource_config(req->image, RESOURCE_QUOTA, entity, slice_from_text(KEYS[kind]));
-    if (slice_is_null(value))
-        return 0;
-    memcpy(text, value.data, MIN(value.size, sizeof(text) - 1));
-    return strtod(text, NULL);
+    return quota_value_parse(
+        image_resource_config(req->image, RESOURCE_QUOTA, entity, slice_from_text(KEYS[kind])));
 }
 
 /* The most specific quota counts, users before client ids; a default counts for each one that it
  * stands for by itself. */
-static struct limit limit_find(struct request *req, enum quota_kind kind)
+struct quota_limit quota_limit_find(struct request *req, enum quota_kind kind)
 {
     const struct slice user = ANONYMOUS, any = SLICE_NULL;
     const struct slice client = req->header.client_id;
@@ -104,19 +93,24 @@ static struct limit limit_find(struct request *req, enum quota_kind kind)
         const struct slice *client_id, *user;
     } order[] = {{&client, &user}, {&any, &user}, {NULL, &user},   {&client, &any},
                  {&any, &any},     {NULL, &any},  {&client, NULL}, {&any, NULL}};
-    for (size_t i = 0; any_quota(req->image) && i < ARRAY_COUNT(order); i++) {
+    struct quota_limit limit = {.kind = kind};
+    if (!any_quota(req->image))
+        return limit;
+    for (size_t i = 0; i < ARRAY_COUNT(order) && limit.rate <= 0; i++) {
         if (order[i].client_id == &client && !named)
             continue;
-        double rate = rate_of(req, entity_name(req, order[i].client_id, order[i].user), kind);
-        if (rate <= 0)
-            continue;
-        return (struct limit){rate, entity_name(req,
-                                                order[i].client_id == NULL ? NULL
-                                                : named                    ? &client
-                                                                           : &any,
-                                                order[i].user == NULL ? NULL : &user)};
+        limit.rate = rate_of(req, entity_name(req, order[i].client_id, order[i].user), kind);
+        const struct slice *each = named ? &client : &any;
+        limit.who = entity_name(req, order[i].client_id != NULL ? each : NULL,
+                                order[i].user != NULL ? &user : NULL);
     }
-    return (struct limit){0};
+    return limit;
+}
+
+int64_t quota_limit_most(const struct quota_limit *limit)
+{
+    double most = limit->rate * (QUOTA_WINDOWS - 1);
+    return most <= 0 || most > 1e18 ? INT64_MAX : MAX((int64_t)most, (int64_t)1);
 }
 
 /* --- How much --- */
@@ -160,40 +154,37 @@ static bool to_be_logged(struct bucket *b, int64_t now_ms)
     return true;
 }
 
-int32_t quotas_record(struct request *req, enum quota_kind kind, int64_t bytes)
+static int32_t record(struct quotas *qs, const struct quota_limit *limit, int64_t bytes, bool *hold)
 {
-    struct limit limit = limit_find(req, kind);
-    if (limit.rate <= 0)
-        return 0;
-    struct quotas *qs = req->node->quotas;
     int64_t now_ms = clock_monotonic_ms();
+    if (limit->rate <= 0)
+        return 0;
     mutex_lock(&qs->lock);
-    struct bucket *b = bucket_get(qs, kind, limit.who, now_ms);
+    struct bucket *b = bucket_get(qs, limit->kind, limit->who, now_ms);
+    int64_t before_ms = quota_rate_throttle_ms(&b->rate, limit->rate, now_ms);
     quota_rate_record(&b->rate, (double)bytes, now_ms);
-    int64_t throttle_ms = quota_rate_throttle_ms(&b->rate, limit.rate, now_ms);
+    int64_t throttle_ms = quota_rate_throttle_ms(&b->rate, limit->rate, now_ms);
+    if (hold != NULL) {
+        *hold = throttle_ms > 0 && (before_ms > 0 || bytes <= quota_limit_most(limit));
+        quota_rate_record(&b->rate, *hold ? -(double)bytes : 0, now_ms);
+    }
     bool log = throttle_ms > 0 && to_be_logged(b, now_ms);
     mutex_unlock(&qs->lock);
     if (log)
         LOG_INFO("a client is over its quota, throttling it",
-                 "who=" SLICE_FMT " quota=%s limit=%.0f throttle_ms=%lld", SLICE_ARG(limit.who),
-                 KEYS[kind], limit.rate, (long long)throttle_ms);
+                 "who=" SLICE_FMT " quota=%s limit=%.0f throttle_ms=%lld", SLICE_ARG(limit->who),
+                 KEYS[limit->kind], limit->rate, (long long)throttle_ms);
     return (int32_t)MIN(throttle_ms, (int64_t)QUOTA_WINDOWS * QUOTA_WINDOW_MS);
 }
 
-void quotas_take_back(struct request *req, enum quota_kind kind, int64_t bytes)
+int32_t quotas_record(struct quotas *qs, const struct quota_limit *limit, int64_t bytes)
 {
-    struct limit limit = limit_find(req, kind);
-    if (limit.rate <= 0)
-        return;
-    struct quotas *qs = req->node->quotas;
-    int64_t now_ms = clock_monotonic_ms();
-    mutex_lock(&qs->lock);
-    quota_rate_record(&bucket_get(qs, kind, limit.who, now_ms)->rate, -(double)bytes, now_ms);
-    mutex_unlock(&qs->lock);
+    return record(qs, limit, bytes, NULL);
 }
 
-int64_t quotas_most(struct request *req, enum quota_kind kind)
+int32_t quotas_record_or_hold(struct quotas *qs, const struct quota_limit *limit, int64_t bytes,
+                              bool *hold)
 {
-    double most = limit_find(req, kind).rate * (QUOTA_WINDOWS - 1);
-    return most <= 0 || most > 1e18 ? INT64_MAX : MAX((int64_t)most, (int64_t)1);
+    *hold = false;
+    return record(qs, limit, bytes, hold);
 }

@@ -3,7 +3,6 @@
  * kept as resources of the metadata.
  */
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "broker/node.h"
 #include "broker/quota_entity.h"
@@ -77,13 +76,6 @@ static bool matches(const struct describe_client_quotas_request *in, const struc
     return true;
 }
 
-static double number_of(struct slice text)
-{
-    char copy[64] = "";
-    memcpy(copy, text.data, MIN(text.size, sizeof(copy) - 1));
-    return strtod(copy, NULL);
-}
-
 static void entry_fill(struct request *req, const struct quota_entity *e,
                        const struct image_resource *r,
                        struct describe_client_quotas_response_entry *o)
@@ -98,7 +90,7 @@ static void entry_fill(struct request *req, const struct quota_entity *e,
     o->values_count = r->configs_count;
     for (int i = 0; i < r->configs_count; i++) {
         o->values[i].key = r->configs[i].name;
-        o->values[i].value = number_of(r->configs[i].value);
+        o->values[i].value = quota_value_parse(r->configs[i].value);
     }
 }
 

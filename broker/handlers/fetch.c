@@ -28,9 +28,9 @@ struct fetch_state {
     int32_t replica_id; /* -1: a consumer */
     int64_t replica_epoch;
     struct read_near near; /* to the consumer */
-    int64_t bytes_most;    /* of its quota */
-    bool followed;         /* the follower's positions were counted in the first round */
-    bool interrupted;      /* by the same follower's next request */
+    struct quota_limit quota;
+    bool followed;    /* the follower's positions were counted in the first round */
+    bool interrupted; /* by the same follower's next request */
 };
 
 struct fetch_round {
@@ -326,17 +326,16 @@ static void answer(struct request *req, struct fetch_state *st)
 }
 
 /* Over its quota, a consumer gets nothing now, and asks again later. */
-static bool throttled(struct request *req, const struct fetch_state *st, int64_t bytes)
+static bool is_held(struct request *req, const struct fetch_state *st, int64_t bytes)
 {
     thread_assert(&NET);
     struct fetch_response *out = req->out;
+    bool hold;
     if (st->replica_id >= 0)
         return false;
-    out->throttle_time_ms = quotas_record(req, QUOTA_FETCH, bytes);
-    if (out->throttle_time_ms == 0)
-        return false;
-    quotas_take_back(req, QUOTA_FETCH, bytes);
-    return true;
+    out->throttle_time_ms = quotas_record_or_hold(req->node->quotas, &st->quota, bytes, &hold);
+    conn_mute(req->conn, out->throttle_time_ms);
+    return hold;
 }
 
 static void answer_empty(struct request *req, const struct fetch_state *st)
@@ -345,7 +344,6 @@ static void answer_empty(struct request *req, const struct fetch_state *st)
     struct fetch_response *out = req->out;
     reads_release(st);
     out->session_id = st->plan.kind == FETCH_INCREMENTAL ? st->plan.session_id : 0;
-    conn_mute(req->conn, out->throttle_time_ms);
     request_reply(req);
 }
 
@@ -381,12 +379,12 @@ static void round_run(struct request *req)
     thread_assert(&NET);
     const struct fetch_request *in = req->in;
     struct fetch_state *st = req->state;
-    struct fetch_round round = {.bytes_left =
-                                    (int32_t)MIN((int64_t)MAX(in->max_bytes, 0), st->bytes_most)};
+    struct fetch_round round = {
+        .bytes_left = (int32_t)MIN((int64_t)MAX(in->max_bytes, 0), quota_limit_most(&st->quota))};
     read_all(req, st, &round);
     int64_t wait_ms = st->deadline_ms - clock_monotonic_ms();
     if (round.failed || round.bytes >= in->min_bytes || wait_ms <= 0 || st->interrupted) {
-        if (throttled(req, st, round.bytes))
+        if (is_held(req, st, round.bytes))
             answer_empty(req, st);
         else
             answer(req, st);
@@ -433,7 +431,8 @@ static enum error_code begin(struct request *req, const struct fetch_request *in
     mutex_unlock(&node->fetch_sessions_lock);
     if (err != ERR_NONE)
         return err;
-    st->bytes_most = st->replica_id < 0 ? quotas_most(req, QUOTA_FETCH) : INT64_MAX;
+    if (st->replica_id < 0)
+        st->quota = quota_limit_find(req, QUOTA_FETCH);
     if (st->replica_id < 0 && req->header.api_version >= READ_REPLICA_VERSION)
         st->near = read_replica_near(req, in->rack_id);
     st->found = fetch_response_response_partition_array(&req->arena, st->plan.count);

@@ -33,9 +33,8 @@ static void refusal_note(struct request *req, enum error_code err)
  * again all that was not acknowledged, also what an earlier leader had replicated: twice in the
  * log. So it is told "not leader", and sends what is missing in order, for a second where
  *
- *   - it had sent the batch behind one that was refused for now, and the reason passed in between:
- *   a
- *     lease is back, an ISR has grown;
+ *   - it had sent the batch behind one that was refused for now, and the reason passed in between
+ *     (a lease is back, an ISR has grown);
  *   - the leader changed: what was under way to the one before may be queued for a retry a moment
  *     after the first batch went to the new one (librdkafka's threads race there).
  */
@@ -197,7 +196,8 @@ static void finish(struct request *req)
             if (p->error_code != ERR_NONE)
                 p->base_offset = -1;
         }
-    out->throttle_time_ms = quotas_record(req, QUOTA_PRODUCE, (int64_t)req->frame_size);
+    struct quota_limit limit = quota_limit_find(req, QUOTA_PRODUCE);
+    out->throttle_time_ms = quotas_record(req->node->quotas, &limit, (int64_t)req->frame_size);
     conn_mute(req->conn, out->throttle_time_ms);
     if (in->acks == ACKS_NONE) {
         /* No answer; the end of the connection is the only sign of failure (as in Kafka). */

@@ -95,6 +95,23 @@ def test_c76_consumer_over_its_rate_gets_nothing_and_all_of_it_later(
         assert third.partitions[0].records
 
 
+def test_c76_batch_larger_than_the_quota_gives_at_once_is_not_held_back_for_ever(
+        target, topic, client_id, quota):
+    """Apache Kafka holds it back for ever."""
+    if target.is_kafka:
+        pytest.skip("a consumer hangs there")
+    with target.leader(topic) as producer:
+        for _ in range(2):
+            assert api.produce(producer, topic, batch([bytes(100_000)])).error == 0
+    quota("consumer_byte_rate", 1000)
+    with target.leader(topic, client_id=client_id) as conn:
+        first = api.fetch(conn, [(topic, 0, 0)], 7)
+        assert first.throttle > 0 and len(first.partitions[0].records) > 100_000
+    with target.leader(topic, client_id=client_id) as conn:
+        second = api.fetch(conn, [(topic, 0, 1)], 7)
+        assert second.throttle > 0 and not any(p.records for p in second.partitions)
+
+
 def test_c76_quota_that_is_removed_holds_nobody_back(target, topic, client_id, admin):
     set_quota(admin, client_id, "producer_byte_rate", RATE)
     with target.leader(topic, client_id=client_id) as conn:
